@@ -1,0 +1,69 @@
+"""audiosep: recordings taken apart into stems that add up to them exactly.
+
+Public names are imported when first used, so that ``import audiosep`` and ``audiosep --help``
+stay fast.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from audiosep._version import __version__
+
+if TYPE_CHECKING:
+    from audiosep import nmf
+    from audiosep.errors import AudiosepError
+    from audiosep.io import read, write
+    from audiosep.separator import Separation, Separator, separate
+    from audiosep.transform import istft, stft
+    from audiosep.types import Audio, Factorization, Grouping, SourceModels, Spectrogram
+
+_HOMES = {
+    "Audio": "audiosep.types",
+    "AudiosepError": "audiosep.errors",
+    "Factorization": "audiosep.types",
+    "Grouping": "audiosep.types",
+    "Separation": "audiosep.separator",
+    "Separator": "audiosep.separator",
+    "SourceModels": "audiosep.types",
+    "Spectrogram": "audiosep.types",
+    "istft": "audiosep.transform",
+    "nmf": "audiosep.nmf",
+    "read": "audiosep.io",
+    "separate": "audiosep.separator",
+    "stft": "audiosep.transform",
+    "write": "audiosep.io",
+}
+
+__all__ = [
+    "Audio",
+    "AudiosepError",
+    "Factorization",
+    "Grouping",
+    "Separation",
+    "Separator",
+    "SourceModels",
+    "Spectrogram",
+    "__version__",
+    "istft",
+    "nmf",
+    "read",
+    "separate",
+    "stft",
+    "write",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'audiosep' has no attribute {name!r}")
+    from importlib import import_module
+
+    module = import_module(_HOMES[name])
+    value = module if name == "nmf" else getattr(module, name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

@@ -1,0 +1,271 @@
+"""The ``audiosep`` command: its options, and how errors become words and exit codes."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from audiosep._version import __version__
+from audiosep.errors import AudiosepError, ExitCode
+
+app = typer.Typer(
+    name="audiosep",
+    help="Take recordings apart into stems that add up to them exactly.",
+    epilog="Exit codes: 0 all done, 1 some failed, 2 usage, 3 all failed, 4 output cannot be "
+    "written, 5 refused, 130 interrupted.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+EVERYDAY = "Everyday options"
+EXPERT = "Expert options"
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"audiosep {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def split(
+    inputs: Annotated[
+        list[Path],
+        typer.Argument(metavar="IN...", help="Recordings, or folders of recordings."),
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "-o", "--out", metavar="DIR", help="Folder of the results.", rich_help_panel=EVERYDAY
+        ),
+    ] = Path("separated"),
+    preset: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME", help="Recipe, see 'audiosep presets'.", rich_help_panel=EVERYDAY
+        ),
+    ] = "auto",
+    n_sources: Annotated[
+        int | None,
+        typer.Option(
+            "-n",
+            "--sources",
+            metavar="SOURCES",
+            help="Number of stems, for the preset components (exploratory: groups without names).",
+            rich_help_panel=EVERYDAY,
+        ),
+    ] = None,
+    start: Annotated[
+        float,
+        typer.Option(metavar="S", help="Start at this second.", rich_help_panel=EVERYDAY),
+    ] = 0.0,
+    duration: Annotated[
+        float | None,
+        typer.Option(metavar="S", help="Take so many seconds.", rich_help_panel=EVERYDAY),
+    ] = None,
+    format_: Annotated[
+        str,
+        typer.Option(
+            "--format", metavar="wav|flac", help="Format of the stems.", rich_help_panel=EVERYDAY
+        ),
+    ] = "wav",
+    bits: Annotated[
+        str | None,
+        typer.Option(
+            metavar="16|24|float",
+            help="Bit depth of the stems; by default the recording's.",
+            rich_help_panel=EVERYDAY,
+        ),
+    ] = None,
+    exists: Annotated[
+        str,
+        typer.Option(
+            metavar="skip|overwrite|rename|fail",
+            help="What to do where stems already are: skip what was done with the same settings "
+            "and refuse the rest, overwrite, write beside under a new name, or fail.",
+            rich_help_panel=EVERYDAY,
+        ),
+    ] = "skip",
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", help="Say what would be done, write nothing.", rich_help_panel=EVERYDAY
+        ),
+    ] = False,
+    n_components: Annotated[
+        int | None,
+        typer.Option(
+            "--components",
+            metavar="K",
+            help="NMF components in all; by default the preset's.",
+            rich_help_panel=EXPERT,
+        ),
+    ] = None,
+    beta: Annotated[
+        str | None,
+        typer.Option(
+            metavar="kl|is|euclidean|FLOAT",
+            help="Divergence; by default the preset's.",
+            rich_help_panel=EXPERT,
+        ),
+    ] = None,
+    max_iter: Annotated[
+        int | None,
+        typer.Option(
+            "--iterations",
+            metavar="N",
+            help="NMF iterations; by default the preset's.",
+            rich_help_panel=EXPERT,
+        ),
+    ] = None,
+    mask_exponent: Annotated[
+        float | None,
+        typer.Option(
+            metavar="P",
+            help="Hardness of the masks: 1 shares by magnitude, 2 by power.",
+            rich_help_panel=EXPERT,
+        ),
+    ] = None,
+    seed: Annotated[
+        int,
+        typer.Option(metavar="N", help="Same seed, same bytes.", rich_help_panel=EXPERT),
+    ] = 0,
+    n_threads: Annotated[
+        int | None,
+        typer.Option(
+            "--threads",
+            metavar="N",
+            help="Threads; by default all processors. Results do not depend on it.",
+            rich_help_panel=EXPERT,
+        ),
+    ] = None,
+    json_lines: Annotated[
+        bool,
+        typer.Option(
+            "--json", help="Print one JSON object a line per recording.", rich_help_panel=EXPERT
+        ),
+    ] = False,
+    quiet: Annotated[
+        bool, typer.Option("-q", "--quiet", help="Say only errors.", rich_help_panel=EVERYDAY)
+    ] = False,
+    verbose: Annotated[
+        bool,
+        typer.Option(
+            "-v",
+            "--verbose",
+            help="Say what was decided and how long it took.",
+            rich_help_panel=EVERYDAY,
+        ),
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show tracebacks.", rich_help_panel=EXPERT)
+    ] = False,
+) -> None:
+    """Take recordings apart: separated/<track>/<stem>.wav, and audiosep.json beside them.
+
+    The stems of a recording have its rate, channels, length and level, and add up to it.
+    """
+    from audiosep.cli.split import SplitOptions, split_all
+    from audiosep.cli.talk import Talk
+
+    talk = Talk(quiet=quiet, verbose=verbose, debug=debug, json_lines=json_lines)
+    options = SplitOptions(
+        out=out,
+        preset=preset,
+        n_sources=n_sources,
+        n_components=n_components,
+        beta=beta,
+        max_iter=max_iter,
+        mask_exponent=mask_exponent,
+        seed=seed,
+        n_threads=n_threads,
+        format=format_,
+        bits=bits,
+        exists=exists,
+        start=start,
+        duration=duration,
+        dry_run=dry_run,
+    )
+    raise typer.Exit(split_all(inputs, options, talk))
+
+
+@app.command()
+def info(
+    inputs: Annotated[
+        list[Path],
+        typer.Argument(metavar="IN...", help="Recordings, or folders of recordings."),
+    ],
+    json_lines: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object a line per recording.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+) -> None:
+    """Say what recordings are: format, rate, channels, length, depth of their stems."""
+    from audiosep.cli.info import info_all
+    from audiosep.cli.talk import Talk
+
+    raise typer.Exit(info_all(inputs, Talk(json_lines=json_lines, debug=debug)))
+
+
+@app.command()
+def presets(
+    json_lines: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object a line per preset.")
+    ] = False,
+) -> None:
+    """List the presets: what each is for and which stems it gives."""
+    from audiosep.cli.info import list_presets
+
+    list_presets(json_lines)
+
+
+def run() -> None:
+    """Run the command and leave with a true exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            # File names may hold anything, terminals not: escape instead of failing.
+            stream.reconfigure(errors="backslashreplace")
+    debug = "--debug" in sys.argv
+    try:
+        app(standalone_mode=True)
+    except KeyboardInterrupt:
+        typer.echo("audiosep: interrupted; run the same command again to go on.", err=True)
+        _leave(ExitCode.INTERRUPTED)
+    except BrokenPipeError:
+        # The reader has seen enough, as in "audiosep ... | head".
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _leave(ExitCode.SOME_FAILED)
+    except AudiosepError as error:
+        if debug:
+            raise
+        typer.echo(f"audiosep: {error}", err=True)
+        _leave(error.exit_code)
+    except Exception as error:
+        if debug:
+            raise
+        typer.echo(
+            f"audiosep: unexpected {type(error).__name__}: {error}; please report it with the "
+            "output of --debug.",
+            err=True,
+        )
+        _leave(ExitCode.ALL_FAILED)
+
+
+def _leave(code: int) -> None:
+    sys.exit(int(code))

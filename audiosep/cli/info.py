@@ -1,0 +1,77 @@
+"""``audiosep info`` and ``audiosep presets``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from audiosep.cli.talk import Talk
+from audiosep.errors import AudiosepError, ExitCode
+from audiosep.io import info
+from audiosep.io.naming import display, find_inputs
+from audiosep.io.riff import missing_bytes
+from audiosep.presets import load_preset, preset_names
+
+__all__ = ["info_all", "list_presets"]
+
+
+def info_all(inputs: list[Path], talk: Talk) -> ExitCode:
+    """Print what each recording is; one that cannot be read never stops the others."""
+    n_failed, n_good = 0, 0
+    for argument in inputs:
+        try:
+            paths = find_inputs([argument])
+        except AudiosepError as error:
+            talk.error(str(error), error)
+            n_failed += 1
+            continue
+        for path in paths:
+            entry: dict[str, Any] = {"input": display(path), "status": "ok", "error": None}
+            try:
+                about = info(path)
+                entry |= {
+                    "format": about.format,
+                    "subtype": about.subtype,
+                    "sr": about.sr,
+                    "n_channels": about.n_channels,
+                    "n_samples": about.n_samples,
+                    "duration_s": round(about.duration, 3),
+                    "bits": about.bits,
+                    "missing_bytes": missing_bytes(path),
+                }
+                n_good += 1
+            except AudiosepError as error:
+                n_failed += 1
+                entry |= {"status": "failed", "error": f"{display(path)} {error}"}
+                if not talk.json_lines:
+                    talk.error(f"{display(path)} {error}", error)
+            if talk.json_lines:
+                talk.json(entry)
+            elif entry["status"] == "ok":
+                talk.result(_line(entry))
+    if n_failed == 0:
+        return ExitCode.DONE
+    return ExitCode.SOME_FAILED if n_good else ExitCode.ALL_FAILED
+
+
+def _line(entry: dict[str, Any]) -> str:
+    channels = {1: "mono", 2: "stereo"}.get(entry["n_channels"], f"{entry['n_channels']} channels")
+    bits = "32-bit float" if entry["bits"] == "float" else f"{entry['bits']}-bit"
+    text = (
+        f"{entry['input']}: {entry['format']} {entry['subtype']}, {entry['sr']} Hz, {channels}, "
+        f"{entry['duration_s']:.2f} s; stems will be {bits}"
+    )
+    if entry["missing_bytes"]:
+        text += f"; cut: {entry['missing_bytes']} bytes are missing"
+    return text
+
+
+def list_presets(json_lines: bool) -> None:
+    """Print the presets."""
+    talk = Talk(json_lines=json_lines)
+    for name in preset_names():
+        preset = load_preset(name)
+        if json_lines:
+            talk.json({"preset": name, "stems": preset.stems, "summary": preset.summary})
+        else:
+            talk.result(f"{name:<20} {preset.summary}\n{'':<20} -> {preset.stems}")

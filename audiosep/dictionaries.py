@@ -1,0 +1,250 @@
+"""Sets of spectral templates learnt from isolated sounds: on disk, in the package, on any grid.
+
+Templates are kept on a frequency axis in hertz, so that one small file serves every sample rate and
+window; :meth:`Dictionary.on_bins` brings them to an analysis. Files are safetensors (numbers and
+text only: opening one runs no code). ``scripts/make_dictionaries.py`` makes those in the package.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from audiosep.errors import DictionaryError, OutputError, ParameterError
+
+__all__ = ["Dictionary", "builtin_names", "load_builtin", "load_dictionary", "save_dictionary"]
+
+FORMAT_VERSION = 1
+MAX_FILE_BYTES = 256 * 2**20
+_METADATA_KEY = "audiosep_dictionary"
+MAX_COMPONENTS = 10_000
+_SUFFIX = ".safetensors"
+_DTYPES = {"templates": ("F16", "F32"), "frequencies_hz": ("F32", "F64")}
+_MAX_PARTS = 64
+_FLOOR = 1e-7
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Dictionary:
+    """Spectral templates of several kinds of sound.
+
+    Parameters
+    ----------
+    templates : np.ndarray [shape=(n_bands, n_components), dtype=float32]
+        Amplitude density (magnitude per hertz, any scale): finite, non-negative, no column zero.
+    frequencies_hz : np.ndarray [shape=(n_bands,), dtype=float64]
+        Increasing, from 0 Hz up; at least two.
+    labels : tuple of str
+        The kind of sound of each component, for example ``"drums"``; one per component.
+    provenance : str
+        What it was learnt from and under which licence.
+
+    Raises
+    ------
+    DictionaryError
+        If the shapes, the number of labels or the values are not as described.
+    """
+
+    templates: npt.NDArray[np.float32]
+    frequencies_hz: npt.NDArray[np.float64]
+    labels: tuple[str, ...]
+    provenance: str
+
+    def __post_init__(self) -> None:
+        if problem := self._problem():
+            raise DictionaryError(problem)
+
+    def _problem(self) -> str:
+        W, hz = self.templates, self.frequencies_hz
+        if W.ndim != 2 or W.dtype != np.float32 or W.size == 0:
+            return f"templates must be float32 (bands, components), got {W.dtype} {W.shape}."
+        if W.shape[1] > MAX_COMPONENTS:
+            return f"{W.shape[1]} templates are too many; at most {MAX_COMPONENTS}."
+        if hz.dtype != np.float64 or hz.shape != W.shape[:1]:
+            return f"frequencies_hz must be float64, one per band, got {hz.dtype} {hz.shape}."
+        if len(self.labels) != W.shape[1]:
+            return f"{len(self.labels)} labels for {W.shape[1]} templates; give one for each."
+        if not all(isinstance(label, str) and label for label in self.labels):
+            return "every label must be a text of at least one character."
+        if not np.isfinite(W).all() or (W < 0).any():
+            return "the templates hold negative or non-finite numbers."
+        if not W.any(axis=0).all():
+            return "a template is zero everywhere; leave it out."
+        if len(hz) < 2 or not (np.isfinite(hz).all() and hz[0] >= 0 and np.diff(hz).min() > 0):
+            return "frequencies_hz must be two or more increasing frequencies from 0 Hz up."
+        return ""
+
+    @property
+    def n_components(self) -> int:
+        """Number of templates."""
+        return int(self.templates.shape[1])
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Each different label once, in order of appearance."""
+        return tuple(dict.fromkeys(self.labels))
+
+    def on_bins(self, sr: int, n_fft: int) -> npt.NDArray[np.float32]:
+        """Return the templates on the bins of a Fourier analysis.
+
+        Interpolated, and averaged over bins wider than the stored spacing. There is next to
+        nothing above the highest stored frequency.
+
+        Parameters
+        ----------
+        sr : int > 0
+            Sample rate of the analysis in Hz.
+        n_fft : int >= 2, even
+            Window length of the analysis in samples.
+
+        Returns
+        -------
+        np.ndarray [shape=(1 + n_fft // 2, n_components), dtype=float32]
+            Positive; each column sums to one, and is flat where nothing is below ``sr / 2``.
+
+        Raises
+        ------
+        ParameterError
+            If `sr` or `n_fft` is out of range.
+        """
+        if sr <= 0 or n_fft < 2 or n_fft % 2:
+            raise ParameterError(f"sr={sr}, n_fft={n_fft}: need a rate and an even window length.")
+        bin_hz = sr / n_fft
+        spacing = float(np.diff(self.frequencies_hz).min())
+        parts = min(max(1, round(bin_hz / spacing)), _MAX_PARTS)
+        offsets = (np.arange(parts) + 0.5) / parts - 0.5
+        points = np.abs(np.arange(1 + n_fft // 2)[:, np.newaxis] + offsets) * bin_hz
+        out = np.empty((len(points), self.n_components))
+        for k, column in enumerate(self.templates.T.astype(np.float64)):
+            density = np.interp(points, self.frequencies_hz, column / column.max(), right=0.0)
+            out[:, k] = density.mean(axis=1)
+        # Multiplicative updates cannot leave an exact zero, so there is none.
+        out = np.maximum(out, _FLOOR)
+        return np.asarray(out / out.sum(axis=0), dtype=np.float32)
+
+
+def save_dictionary(dictionary: Dictionary, path: str | os.PathLike[str]) -> None:
+    """Write a dictionary to a safetensors file in one step; each template as float16, maximum one.
+
+    Parameters
+    ----------
+    dictionary : Dictionary
+        Keeps three digits of each number.
+    path : path-like
+        Replaced if it exists; its folder must exist.
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be written.
+    """
+    from safetensors.numpy import save
+
+    # One key only: the order of several would not be the same in every run.
+    fields = {"labels": dictionary.labels, "provenance": dictionary.provenance}
+    description = json.dumps({"version": FORMAT_VERSION, **fields})
+    scaled = dictionary.templates / dictionary.templates.max(axis=0)
+    tensors = {
+        "templates": np.ascontiguousarray(scaled.astype(np.float16)),
+        "frequencies_hz": np.ascontiguousarray(dictionary.frequencies_hz),
+    }
+    content = save(tensors, metadata={_METADATA_KEY: description})
+    target = Path(path)
+    partial = target.with_name(f"{target.name}.part{os.getpid()}")
+    try:
+        partial.write_bytes(content)
+        partial.replace(target)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise OutputError(f"{target}: cannot write the dictionary: {error.strerror}.") from error
+
+
+def load_dictionary(path: str | os.PathLike[str]) -> Dictionary:
+    """Read a dictionary written by :func:`save_dictionary`.
+
+    Parameters
+    ----------
+    path : path-like
+        A safetensors file of at most 256 MB.
+
+    Raises
+    ------
+    DictionaryError
+        If the file is missing, damaged, not a dictionary or of a newer version.
+    """
+    from safetensors import SafetensorError
+
+    file = Path(path)
+    try:
+        return _read(file)
+    except OSError as error:
+        raise DictionaryError(f"{file}: cannot read the dictionary: {error.strerror}.") from error
+    except SafetensorError as error:
+        raise DictionaryError(f"{file}: not a dictionary, or damaged ({error}).") from error
+    except DictionaryError as error:
+        raise DictionaryError(f"{file}: {error}") from error
+
+
+def _read(file: Path) -> Dictionary:
+    from safetensors import safe_open
+
+    if (size := file.stat().st_size) > MAX_FILE_BYTES:
+        raise DictionaryError(f"{size / 2**20:.0f} MB is too large for a dictionary.")
+    arrays = {}
+    with safe_open(str(file), framework="numpy") as content:
+        labels, provenance = _description(content.metadata() or {})
+        names = content.keys()
+        for name, dtypes in _DTYPES.items():
+            if name not in names or content.get_slice(name).get_dtype() not in dtypes:
+                raise DictionaryError(f"it lacks {name!r} as numbers of {' or '.join(dtypes)}.")
+            arrays[name] = content.get_tensor(name)
+    return Dictionary(
+        templates=arrays["templates"].astype(np.float32),
+        frequencies_hz=arrays["frequencies_hz"].astype(np.float64),
+        labels=labels,
+        provenance=provenance,
+    )
+
+
+def _description(metadata: dict[str, str]) -> tuple[tuple[str, ...], str]:
+    try:
+        found = json.loads(metadata[_METADATA_KEY])
+        version, labels, provenance = found["version"], found["labels"], found["provenance"]
+    except (KeyError, TypeError, ValueError, RecursionError):
+        raise DictionaryError("the description of a dictionary is missing from it.") from None
+    if version != FORMAT_VERSION:
+        raise DictionaryError(f"it is of version {version!r}; install a newer audiosep.")
+    if not isinstance(labels, list) or not isinstance(provenance, str):
+        raise DictionaryError("its description is not that of a dictionary.")
+    return tuple(labels), provenance
+
+
+def builtin_names() -> tuple[str, ...]:
+    """Names of the dictionaries in the package, sorted."""
+    files = (resources.files("audiosep") / "data").iterdir()
+    return tuple(sorted(f.name.removesuffix(_SUFFIX) for f in files if f.name.endswith(_SUFFIX)))
+
+
+def load_builtin(name: str = "band") -> Dictionary:
+    """Read a dictionary of the package: templates of drums, bass and other.
+
+    Parameters
+    ----------
+    name : str
+        One of :func:`builtin_names`.
+
+    Returns
+    -------
+    Dictionary
+        Labelled ``"drums"``, ``"bass"`` and ``"other"``.
+    """
+    if name not in builtin_names():
+        raise DictionaryError(f"no dictionary {name!r}; use one of {', '.join(builtin_names())}.")
+    with resources.as_file(resources.files("audiosep") / "data" / f"{name}{_SUFFIX}") as path:
+        return load_dictionary(path)

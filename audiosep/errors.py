@@ -1,0 +1,91 @@
+"""Every error audiosep raises on purpose, each with the exit code it gives the command line.
+
+::
+
+    AudiosepError            3
+    ├── UsageError           2   an option or argument that cannot be
+    │   └── ParameterError   2   a value out of range (also a ValueError)
+    ├── InputError           3   a recording that cannot be used
+    │   └── DamagedAudioError 3  ... because it is cut or corrupted
+    ├── DictionaryError      3   a set of templates that cannot be used
+    ├── OutputError          4   stems that cannot be written
+    ├── RefusedError         5   work declined so that nothing is lost
+    └── Cancelled          130   the caller asked to stop
+
+A message is one sentence: what is wrong, with which file, what to do about it.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+__all__ = [
+    "AudiosepError",
+    "Cancelled",
+    "DamagedAudioError",
+    "DictionaryError",
+    "ExitCode",
+    "InputError",
+    "OutputError",
+    "ParameterError",
+    "RefusedError",
+    "UsageError",
+]
+
+
+class ExitCode(IntEnum):
+    """Exit codes of the command line; a public contract, also written down in README."""
+
+    DONE = 0
+    SOME_FAILED = 1
+    USAGE = 2
+    ALL_FAILED = 3
+    CANNOT_WRITE = 4
+    REFUSED = 5
+    INTERRUPTED = 130
+
+
+class AudiosepError(Exception):
+    """Base of all errors raised on purpose."""
+
+    exit_code = ExitCode.ALL_FAILED
+
+
+class UsageError(AudiosepError):
+    """Options that cannot be combined, or a name that does not exist."""
+
+    exit_code = ExitCode.USAGE
+
+
+class ParameterError(UsageError, ValueError):
+    """A value out of its range, or an array of the wrong shape or content."""
+
+
+class InputError(AudiosepError):
+    """A recording that cannot be used: missing, empty, not audio, unreadable."""
+
+
+class DamagedAudioError(InputError):
+    """A recording that starts as audio and then breaks off or is corrupted."""
+
+
+class DictionaryError(AudiosepError):
+    """A file of templates that cannot be used."""
+
+
+class OutputError(AudiosepError):
+    """Stems that cannot be written: no permission, no space, no such place."""
+
+    exit_code = ExitCode.CANNOT_WRITE
+
+
+class RefusedError(AudiosepError):
+    """Work declined so that nothing is lost; the message says how to allow it."""
+
+    exit_code = ExitCode.REFUSED
+
+
+class Cancelled(AudiosepError):  # noqa: N818 - a request, not a mistake
+    """The caller's progress function asked to stop."""
+
+    exit_code = ExitCode.INTERRUPTED

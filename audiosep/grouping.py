@@ -1,0 +1,167 @@
+"""From components to sources: who belongs to whom.
+
+Components that sound like one instrument at different pitches have spectra of one shape at
+different places on a logarithmic frequency axis; the similarity used here is therefore the
+largest correlation over shifts.
+
+References
+----------
+.. [1] R. Jaiswal, D. FitzGerald, D. Barry, E. Coyle and S. Rickard (2011), "Clustering NMF basis
+   functions using shifted NMF for monaural sound source separation", ICASSP: the idea of shift
+   invariance; we cluster similarities instead of factorizing again.
+.. [2] A. Ng, M. Jordan and Y. Weiss (2002), "On spectral clustering: analysis and an algorithm",
+   NIPS 14.
+"""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+
+from audiosep.types import Factorization, FloatArray, Grouping
+
+__all__ = ["group_by_timbre", "timbre_distances"]
+
+_LOWEST_HZ = 40.0
+_STEPS_PER_OCTAVE = 24
+_MAX_SHIFT = 36
+_STARTS = 10
+
+
+def _log_frequency(templates: FloatArray, bin_hz: float) -> FloatArray:
+    """Templates on a logarithmic frequency axis, square root, unit norm: (n_components, steps)."""
+    n_bins = templates.shape[0]
+    top = max(bin_hz * (n_bins - 1), 2.0 * _LOWEST_HZ)
+    n_steps = max(2, int(np.log2(top / _LOWEST_HZ) * _STEPS_PER_OCTAVE))
+    hz = _LOWEST_HZ * 2.0 ** (np.arange(n_steps) / _STEPS_PER_OCTAVE)
+    axis = np.arange(n_bins) * bin_hz
+    rows = np.stack([np.interp(hz, axis, column) for column in np.asarray(templates.T, float)])
+    rows = np.sqrt(np.maximum(rows, 0.0))
+    norms = np.linalg.norm(rows, axis=1, keepdims=True)
+    unit: FloatArray = rows / np.where(norms == 0.0, 1.0, norms)
+    return unit
+
+
+def timbre_distances(templates: FloatArray, bin_hz: float) -> FloatArray:
+    """Dissimilarity of spectra regardless of pitch.
+
+    Parameters
+    ----------
+    templates : np.ndarray [shape=(n_bins, n_components)]
+        Non-negative spectra.
+    bin_hz : float
+        Distance between bins in Hz.
+
+    Returns
+    -------
+    np.ndarray [shape=(n_components, n_components)]
+        One minus the largest correlation over shifts of up to 1.5 octaves, in [0, 1]; symmetric,
+        zero diagonal.
+    """
+    rows = _log_frequency(templates, bin_hz)
+    n_steps = rows.shape[1]
+    best = np.zeros((len(rows), len(rows)))
+    for shift in range(min(_MAX_SHIFT, n_steps - 1) + 1):
+        similarity = rows[:, shift:] @ rows[:, : n_steps - shift].T
+        best = np.maximum(best, np.maximum(similarity, similarity.T))
+    distances = np.clip(1.0 - best, 0.0, 1.0)
+    np.fill_diagonal(distances, 0.0)
+    return distances
+
+
+def _spectral_labels(distances: FloatArray, n_groups: int, rng: np.random.Generator) -> FloatArray:
+    """Ng, Jordan & Weiss (2002) with the median distance as the scale."""
+    from scipy.cluster.vq import kmeans2
+
+    positive = distances[distances > 0]
+    scale = float(np.median(positive)) if positive.size else 1.0
+    affinity = np.exp(-((distances / scale) ** 2))
+    np.fill_diagonal(affinity, 0.0)
+    degree = np.maximum(affinity.sum(axis=1), 1e-12)
+    normalised = affinity / np.sqrt(np.outer(degree, degree))
+    _, vectors = np.linalg.eigh(normalised)
+    points = vectors[:, -n_groups:]
+    points = points / np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-12)
+    best, best_cost = np.zeros(len(points), dtype=int), np.inf
+    for _ in range(_STARTS):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # an empty group is mended by the caller
+            centres, labels = kmeans2(points, n_groups, minit="++", rng=rng)
+        cost = float(((points - centres[labels]) ** 2).sum())
+        if cost < best_cost - 1e-12:
+            best, best_cost = labels, cost
+    return best
+
+
+def group_by_timbre(
+    factorization: Factorization, n_sources: int, *, bin_hz: float, seed: int = 0
+) -> Grouping:
+    """Group components into sources by the likeness of their spectra.
+
+    Parameters
+    ----------
+    factorization : Factorization
+        Components to group.
+    n_sources : int
+        Number of groups, 1 to n_components; each gets at least one component.
+    bin_hz : float
+        Distance between bins in Hz.
+    seed : int
+        Start of the random numbers of the clustering.
+
+    Returns
+    -------
+    Grouping
+        Weights of 0 and 1; names ``source-1`` ... from low to high; the confidence is the mean
+        silhouette of a group's components, at least 0.
+    """
+    distances = timbre_distances(factorization.templates, bin_hz)
+    K = len(distances)
+    labels = _spectral_labels(distances, n_sources, np.random.default_rng(seed))
+    energy = factorization.templates.sum(axis=0) * factorization.activations.sum(axis=1)
+    labels = _no_group_empty(labels, n_sources, energy)
+    bins = np.arange(factorization.templates.shape[0]) * bin_hz
+    sums = np.maximum(factorization.templates.sum(axis=0), 1e-30)
+    centroids = (bins @ factorization.templates) / sums
+    pitch = [
+        float(np.average(centroids[labels == g], weights=energy[labels == g] + 1e-30))
+        for g in range(n_sources)
+    ]
+    order = np.argsort(pitch, kind="stable")
+    weights = np.zeros((K, n_sources), dtype=np.float32)
+    for source, group in enumerate(order):
+        weights[labels == group, source] = 1.0
+    return Grouping(
+        weights=weights,
+        names=tuple(f"source-{i + 1}" for i in range(n_sources)),
+        confidence=_silhouettes(distances, weights),
+    )
+
+
+def _no_group_empty(labels: FloatArray, n_groups: int, energy: FloatArray) -> FloatArray:
+    labels = np.array(labels, dtype=int)
+    for group in range(n_groups):
+        if not (labels == group).any():
+            largest = np.bincount(labels, minlength=n_groups).argmax()
+            members = np.flatnonzero(labels == largest)
+            labels[members[np.argmax(energy[members])]] = group
+    return labels
+
+
+def _silhouettes(distances: FloatArray, weights: FloatArray) -> FloatArray:
+    n_sources = weights.shape[1]
+    if n_sources == 1:
+        return np.ones(1)
+    sizes = weights.sum(axis=0)
+    totals = distances @ weights
+    own = weights.argmax(axis=1)
+    rows = np.arange(len(distances))
+    inside = totals[rows, own] / np.maximum(sizes[own] - 1, 1)
+    means = totals / sizes
+    means[rows, own] = np.inf
+    outside = means.min(axis=1)
+    each = (outside - inside) / np.maximum(np.maximum(outside, inside), 1e-12)
+    each = np.where(sizes[own] == 1, 0.0, each)
+    silhouettes: FloatArray = np.maximum(0.0, (weights.T @ each) / sizes)
+    return silhouettes

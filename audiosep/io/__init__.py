@@ -1,0 +1,8 @@
+"""Files and recordings: the only package that knows paths and sound formats."""
+
+from __future__ import annotations
+
+from audiosep.io.reading import AudioInfo, Recording, info, open_recording, read
+from audiosep.io.writing import write
+
+__all__ = ["AudioInfo", "Recording", "info", "open_recording", "read", "write"]

@@ -1,0 +1,312 @@
+"""Stems out: beside their place, re-opened and checked, then moved into it."""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from audiosep.errors import OutputError
+from audiosep.io import formats
+from audiosep.io.exact import fits, quantise
+from audiosep.io.formats import Bits, Format
+from audiosep.types import Audio
+
+__all__ = ["WrittenStems", "beside", "check_writable", "move_into", "write", "write_stems"]
+
+_BLOCK_SAMPLES = 1 << 17
+_SFC_SET_ADD_PEAK_CHUNK = 0x1050  # from sndfile.h
+_DEEPEST_NULL_DB = -300.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class WrittenStems:
+    """What was written, and how exactly it adds up.
+
+    Parameters
+    ----------
+    files : dict of str to str
+        File name of each stem.
+    bits : {16, 24, "float"}
+        Bit depth used.
+    null_test_db : float
+        Largest difference of the re-read stems' sum from the mixture, in dB of full scale (or of
+        the mixture's peak, where that is beyond full scale); -300 where no sample differs.
+    notes : tuple of str
+        What was decided on the way, in sentences.
+    """
+
+    files: dict[str, str]
+    bits: Bits
+    null_test_db: float
+    notes: tuple[str, ...]
+
+
+def check_writable(folder: Path) -> None:
+    """Make `folder` and try it, before any work is done.
+
+    Raises
+    ------
+    OutputError
+        If nothing can be written there.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise OutputError(
+            f"cannot write to {folder}: {error.strerror or error}; choose another place with --out."
+        ) from None
+
+
+@contextmanager
+def beside(place: Path) -> Iterator[Path]:
+    """Give a temporary folder on the file system of `place`; it is removed afterwards.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be made.
+    """
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=".audiosep-", dir=place.parent))
+    except OSError as error:
+        raise OutputError(
+            f"cannot write to {place.parent}: {error.strerror or error}; choose another place."
+        ) from None
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def move_into(temporary: Path, place: Path, names: list[str]) -> None:
+    """Move checked files into their folder, in order.
+
+    Raises
+    ------
+    OutputError
+        If the folder cannot be made or a file not be moved.
+    """
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        for name in names:
+            os.replace(temporary / name, place / name)
+    except OSError as error:
+        raise OutputError(f"cannot write to {place}: {error.strerror or error}.") from None
+
+
+def _create(path: Path, container: str, bits: Bits, sr: int, n_channels: int) -> Any:
+    import soundfile
+
+    try:
+        file = soundfile.SoundFile(
+            os.fsencode(path), "w", sr, n_channels, formats.subtype_for(bits), format=container
+        )
+    except (soundfile.LibsndfileError, OSError) as error:
+        raise OutputError(f"cannot write {path.name}: {error}.") from None
+    if bits == "float":
+        # This chunk holds the time of writing, and the same run must give the same bytes.
+        soundfile._snd.sf_command(
+            file._file,
+            _SFC_SET_ADD_PEAK_CHUNK,
+            soundfile._ffi.NULL,
+            0,
+        )
+    return file
+
+
+def _as_written(values: np.ndarray[Any, Any], bits: Bits) -> np.ndarray[Any, Any]:
+    """Samples-first array of the type that soundfile stores without changing a bit."""
+    if bits == "float":
+        return np.ascontiguousarray(values.T, dtype=np.float32)
+    if bits == 16:
+        return np.ascontiguousarray(values.T, dtype=np.int16)
+    return np.ascontiguousarray(values.T << 8, dtype=np.int32)
+
+
+def _sync(path: Path) -> None:
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
+def write(
+    path: str | os.PathLike[str],
+    audio: Audio,
+    *,
+    bits: int | str = "float",
+    format: str = "wav",  # noqa: A002
+) -> None:
+    """Write one recording, beside its place first and then moved into it.
+
+    Parameters
+    ----------
+    path : path-like
+        Where to.
+    audio : Audio
+        What.
+    bits : {16, 24, "float"}
+        Bit depth; integers are rounded.
+    format : {"wav", "flac"}
+        RF64 is used by itself beyond 4 GiB.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    ParameterError
+        If the format cannot hold it, or a sample is beyond full scale for integers.
+    """
+    place = Path(os.fspath(path))
+    depth = formats.bits_from(bits)
+    name = place.name
+    with beside(place) as folder:
+        write_stems(
+            folder, {"audio": audio}, audio, bits=depth, format_=formats.check_format(format, depth)
+        )
+        written = next(folder.iterdir())
+        written.rename(folder / name) if written.name != name else None
+        move_into(folder, place.parent, [name])
+
+
+def write_stems(
+    folder: Path, stems: Mapping[str, Audio], mixture: Audio, *, bits: Bits, format_: Format
+) -> WrittenStems:
+    """Write stems that sum to the mixture, read them again, and measure the difference.
+
+    In integer formats the samples add up exactly. If a sample of a stem would leave the integer
+    range, all stems become 32-bit float WAV.
+
+    Parameters
+    ----------
+    folder : Path
+        An existing, temporary folder.
+    stems : mapping of str to Audio
+        They sum to the mixture up to float32 rounding.
+    mixture : Audio
+        What they sum to.
+    bits, format_
+        Wanted bit depth and format.
+
+    Returns
+    -------
+    WrittenStems
+
+    Raises
+    ------
+    OutputError
+        If a file cannot be written or is not what was written when read again.
+    """
+    notes: list[str] = []
+    if bits != "float" and not _all_fit(stems, mixture, bits):
+        notes.append(
+            f"a stem is beyond the {bits}-bit range, so all stems of this recording are 32-bit "
+            "float WAV."
+        )
+        bits, format_ = "float", "wav"
+    container = formats.container_for(
+        format_, bits, mixture.sr, mixture.n_channels, mixture.n_samples
+    )
+    if container == "RF64":
+        notes.append("the stems are larger than 4 GiB, so they are RF64 WAV files.")
+    files = {name: f"{name}.{format_}" for name in stems}
+    _write_all(folder, stems, mixture, files, container, bits)
+    difference = _largest_difference(folder, files, mixture, bits)
+    full_scale = max(1.0, mixture.peak)
+    depth = max(difference / full_scale, 10 ** (_DEEPEST_NULL_DB / 20))
+    return WrittenStems(
+        files=files, bits=bits, null_test_db=round(20 * math.log10(depth), 1), notes=tuple(notes)
+    )
+
+
+def _parts(n_samples: int) -> Iterator[slice]:
+    for first in range(0, n_samples, _BLOCK_SAMPLES):
+        yield slice(first, min(first + _BLOCK_SAMPLES, n_samples))
+
+
+def _all_fit(stems: Mapping[str, Audio], mixture: Audio, n_bits: int) -> bool:
+    margin = 1.0 - (len(stems) + 2) / 2 ** (n_bits - 1)
+    if max(mixture.peak, *(stem.peak for stem in stems.values())) <= margin:
+        return True
+    return all(
+        fits(
+            quantise(
+                [stem.samples[:, part] for stem in stems.values()], mixture.samples[:, part], n_bits
+            ),
+            n_bits,
+        )
+        for part in _parts(mixture.n_samples)
+    )
+
+
+def _write_all(
+    folder: Path,
+    stems: Mapping[str, Audio],
+    mixture: Audio,
+    files: dict[str, str],
+    container: str,
+    bits: Bits,
+) -> None:
+    import soundfile
+
+    try:
+        with ExitStack() as stack:
+            handles = [
+                stack.enter_context(
+                    _create(folder / files[name], container, bits, mixture.sr, mixture.n_channels)
+                )
+                for name in stems
+            ]
+            for part in _parts(mixture.n_samples):
+                values: list[np.ndarray[Any, Any]] = [s.samples[:, part] for s in stems.values()]
+                if bits != "float":
+                    values = list(quantise(values, mixture.samples[:, part], bits))
+                for handle, value in zip(handles, values, strict=True):
+                    handle.write(_as_written(value, bits))
+        for file in files.values():
+            _sync(folder / file)
+    except (soundfile.LibsndfileError, OSError) as error:
+        raise OutputError(f"cannot write the stems ({error}); is the disk full?") from None
+
+
+def _largest_difference(folder: Path, files: dict[str, str], mixture: Audio, bits: Bits) -> float:
+    """Read the written files again and compare their sum with the mixture."""
+    import soundfile
+
+    largest = 0.0
+    try:
+        with ExitStack() as stack:
+            handles = [
+                stack.enter_context(soundfile.SoundFile(os.fsencode(folder / file)))
+                for file in files.values()
+            ]
+            for handle in handles:
+                found = (handle.samplerate, handle.channels, handle.frames)
+                if found != (mixture.sr, mixture.n_channels, mixture.n_samples):
+                    raise OutputError(f"a written stem reads back as {found}; is the disk full?")
+            for part in _parts(mixture.n_samples):
+                n = part.stop - part.start
+                wanted = mixture.samples[:, part].astype(np.float64)
+                if bits != "float":
+                    steps = 2.0 ** (bits - 1)
+                    wanted = np.rint(wanted * steps) / steps
+                total = np.zeros((n, mixture.n_channels))
+                for handle in handles:
+                    block = handle.read(n, dtype="float64", always_2d=True)
+                    if len(block) != n:
+                        raise OutputError("a written stem is shorter than it should be.")
+                    total += block
+                largest = max(largest, float(np.abs(total.T - wanted).max()))
+    except (soundfile.LibsndfileError, OSError) as error:
+        raise OutputError(f"a written stem cannot be read again ({error}).") from None
+    return largest

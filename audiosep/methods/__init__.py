@@ -1,0 +1,32 @@
+"""Separation methods, one file each. A new method is one file and one entry here."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import cast
+
+from audiosep.errors import UsageError
+from audiosep.methods.base import Method, MethodSettings
+
+__all__ = ["METHODS", "Method", "MethodSettings", "load_method"]
+
+METHODS: dict[str, str] = {
+    "components": "audiosep.methods.components:model_components",
+    "harmonic-percussive": "audiosep.methods.harmonic_percussive:model_harmonic_percussive",
+    "stems": "audiosep.methods.stems:model_stems",
+}
+"""Method names and where their function lives; imported when used."""
+
+
+def load_method(name: str) -> Method:
+    """Return the method of that name.
+
+    Raises
+    ------
+    UsageError
+        If there is none.
+    """
+    if name not in METHODS:
+        raise UsageError(f"unknown method {name!r}; there are {', '.join(METHODS)}.")
+    module, _, attribute = METHODS[name].partition(":")
+    return cast(Method, getattr(import_module(module), attribute))

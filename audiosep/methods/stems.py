@@ -1,0 +1,40 @@
+"""Drums, bass and other: the default separation of music.
+
+Four opinions about the share of each source are averaged: running medians, two factorizations
+that start from them, and drum templates cut out of the recording itself. Nothing is trained.
+See ``docs/methods/stems.md`` for the equations and the measured quality.
+"""
+
+from __future__ import annotations
+
+from audiosep.methods._stems_ensemble import SOURCES, describe, estimate_masks
+from audiosep.methods.base import MethodSettings
+from audiosep.types import Progress, SourceModels, Spectrogram, ignore_progress
+
+__all__ = ["model_stems"]
+
+
+def model_stems(
+    spectrogram: Spectrogram, settings: MethodSettings, progress: Progress = ignore_progress
+) -> SourceModels:
+    """Share a mixture of music among drums, bass and other.
+
+    Voices belong to other.
+
+    Parameters
+    ----------
+    spectrogram : Spectrogram
+        Of the mixture; windows of about 93 ms with a hop of a quarter suit the method.
+    settings : MethodSettings
+        ``n_components`` (in all; 48 by default), ``beta`` (of the factorizations; 1 and 0.5 by
+        default), ``max_iter`` (of the joint fits; 15 by default), ``tol`` and ``seed`` act.
+    progress : callable
+        Called as ``progress("separate", fraction)``.
+
+    Returns
+    -------
+    SourceModels
+        Masks: values in [0, 1] that sum to one, the same for all channels.
+    """
+    masks, bands, evidence = estimate_masks(spectrogram, settings, progress)
+    return SourceModels(values=bands.expand(masks), names=SOURCES, notes=(describe(evidence),))

@@ -1,0 +1,68 @@
+"""Named recipes: one TOML file each, beside this one."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+from audiosep.errors import UsageError
+
+__all__ = ["DEFAULT_PRESET", "Preset", "load_preset", "preset_names"]
+
+DEFAULT_PRESET = "auto"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preset:
+    """A named recipe.
+
+    Parameters
+    ----------
+    name : str
+        What it is called.
+    summary : str
+        One sentence for the list of presets.
+    method : str
+        Which method models the sources.
+    stems : str
+        What comes out, in words.
+    mask_exponent : float
+        Exponent of the masks.
+    n_sources_free : bool
+        Whether the number of sources may be chosen.
+    """
+
+    name: str
+    summary: str
+    method: str
+    stems: str
+    mask_exponent: float
+    n_sources_free: bool
+
+
+@cache
+def preset_names() -> tuple[str, ...]:
+    """Names of all presets, the default first."""
+    found = sorted(
+        entry.name.removesuffix(".toml")
+        for entry in files(__package__).iterdir()
+        if entry.name.endswith(".toml")
+    )
+    return (DEFAULT_PRESET, *(name for name in found if name != DEFAULT_PRESET))
+
+
+@cache
+def load_preset(name: str) -> Preset:
+    """Load a preset.
+
+    Raises
+    ------
+    UsageError
+        If there is none of that name.
+    """
+    if name not in preset_names():
+        raise UsageError(f"unknown preset {name!r}; there are {', '.join(preset_names())}.")
+    text = (files(__package__) / f"{name}.toml").read_text(encoding="utf-8")
+    return Preset(name=name, **tomllib.loads(text))

@@ -1,0 +1,132 @@
+"""A separation into a folder: stems first, the record last."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from audiosep.errors import OutputError
+from audiosep.io.formats import bits_from, check_format
+from audiosep.io.writing import beside, move_into, write_stems
+from audiosep.types import Audio
+
+__all__ = ["RECORD_NAME", "Saved", "read_record", "save_stems"]
+
+RECORD_NAME = "audiosep.json"
+
+
+class _Separated(Protocol):
+    @property
+    def stems(self) -> Mapping[str, Audio]: ...
+    @property
+    def mixture(self) -> Audio: ...
+    @property
+    def record(self) -> dict[str, Any]: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Saved:
+    """Where the stems are, and the record as written."""
+
+    paths: dict[str, Path]
+    record: dict[str, Any]
+
+
+def _level(audio: Audio) -> dict[str, float | None]:
+    """Peak and root mean square in dB of full scale; None for silence."""
+    rms = math.sqrt(float(np.mean(np.square(audio.samples, dtype=np.float64))))
+    return {
+        "peak_db": None if audio.peak == 0 else round(20 * math.log10(audio.peak), 2),
+        "rms_db": None if rms == 0 else round(20 * math.log10(rms), 2),
+    }
+
+
+def save_stems(
+    separation: _Separated, place: Path, format_name: str = "wav", bits: int | str | None = None
+) -> Saved:
+    """Write the stems and the record of a separation into the folder `place`.
+
+    Parameters
+    ----------
+    separation : Separation
+        What to write.
+    place : Path
+        Folder; made where it does not exist.
+    format_name : {"wav", "flac"}
+        Container.
+    bits : {16, 24, "float"}, optional
+        By default the depth of the recording.
+
+    Returns
+    -------
+    Saved
+
+    Raises
+    ------
+    OutputError
+        If something cannot be written; nothing is left behind then but what was there before.
+    ParameterError
+        If the format cannot hold it.
+    """
+    began = time.perf_counter()
+    record = dict(separation.record)
+    wanted = None if bits is None else bits_from(bits)
+    format_ = check_format(format_name, wanted)
+    depth = bits_from(record["input"]["bits"]) if wanted is None else wanted
+    notes: list[str] = []
+    if format_ == "flac" and depth == "float":
+        depth = 24
+        notes.append("flac holds no float samples, so the stems have 24 bits.")
+    with beside(place) as folder:
+        written = write_stems(
+            folder, separation.stems, separation.mixture, bits=depth, format_=format_
+        )
+        record |= {
+            "null_test_db": written.null_test_db,
+            "bits": written.bits,
+            "output": {"format": format_name, "bits": None if bits is None else str(bits)},
+            "notes": [*record["notes"], *notes, *written.notes],
+            "stems": {
+                name: {"file": file, **_level(separation.stems[name])}
+                for name, file in written.files.items()
+            },
+            "timings_s": {
+                **record["timings_s"],
+                "write": round(time.perf_counter() - began, 3),
+            },
+        }
+        text = json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False)
+        (folder / RECORD_NAME).write_text(text + "\n", encoding="utf-8")
+        # The record comes last: where it is, everything is.
+        _clear(place)
+        move_into(folder, place, [*written.files.values(), RECORD_NAME])
+    return Saved(paths={name: place / file for name, file in written.files.items()}, record=record)
+
+
+def _clear(place: Path) -> None:
+    """Remove the record and the stems of an earlier run, and nothing else."""
+    earlier = read_record(place)
+    try:
+        (place / RECORD_NAME).unlink(missing_ok=True)
+        for stem in (earlier or {}).get("stems", {}).values():
+            name = str(stem.get("file", ""))
+            if name and name == Path(name).name:
+                (place / name).unlink(missing_ok=True)
+    except (OSError, AttributeError) as error:
+        raise OutputError(f"cannot replace what is in {place}: {error}.") from None
+
+
+def read_record(place: Path) -> dict[str, Any] | None:
+    """Read the record of a finished folder; None where there is no valid one."""
+    try:
+        record = json.loads((place / RECORD_NAME).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return record if isinstance(record, dict) else None

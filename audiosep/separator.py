@@ -1,0 +1,444 @@
+"""The whole pipeline on one screen: recording, spectrogram, models, masks, stems, record."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from audiosep._version import __version__
+from audiosep.errors import InputError, ParameterError, UsageError
+from audiosep.io import Recording, open_recording
+from audiosep.io.reading import sha256_of
+from audiosep.masks import wiener_masks
+from audiosep.methods import MethodSettings, load_method
+from audiosep.nmf.divergence import beta_from
+from audiosep.presets import DEFAULT_PRESET, load_preset
+from audiosep.save import save_stems
+from audiosep.threads import one_blas_thread, resolve_threads
+from audiosep.transform import BLOCK_FRAMES, istft_blocks, stft
+from audiosep.types import (
+    Audio,
+    Factorization,
+    Grouping,
+    Progress,
+    Spectrogram,
+    ignore_progress,
+)
+
+__all__ = ["Separation", "Separator", "separate"]
+
+# Masks sum to one and the transform inverts itself, so only rounding can be left; more is a bug.
+_LARGEST_LEAK = 1e-3
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Separation:
+    """A recording taken apart.
+
+    Parameters
+    ----------
+    stems : dict of str to Audio
+        They sum to the mixture, up to float32 rounding.
+    mixture : Audio
+        What was taken apart.
+    factorization : Factorization or None
+        The factorization behind the stems, where the method has one.
+    grouping : Grouping or None
+        Which component belongs to which stem, where the method has it.
+    record : dict
+        Version, settings, seed, input, timings, losses, notes, warnings: enough to repeat the
+        run. Only JSON types.
+    """
+
+    stems: Mapping[str, Audio]
+    mixture: Audio
+    factorization: Factorization | None
+    grouping: Grouping | None
+    record: dict[str, Any]
+
+    def save(
+        self,
+        directory: str | os.PathLike[str],
+        *,
+        format: str = "wav",  # noqa: A002
+        bits: int | str | None = None,
+    ) -> dict[str, Path]:
+        """Write ``<stem>.wav`` for each stem, and ``audiosep.json`` last.
+
+        The files are written beside their place, read again and checked to sum to the mixture
+        (sample for sample in integer formats), then moved into it.
+
+        Parameters
+        ----------
+        directory : path-like
+            Made where it does not exist; files of the same names are replaced.
+        format : {"wav", "flac"}
+            RF64 WAV is used by itself beyond 4 GiB.
+        bits : {16, 24, "float"}, optional
+            By default what the recording had: 16 and 24 stay, 8-bit and lossy become 24,
+            everything else 32-bit float. Float where a stem would leave the integer range.
+
+        Returns
+        -------
+        dict of str to Path
+            Where each stem is.
+
+        Raises
+        ------
+        OutputError
+            If they cannot be written.
+        """
+        return save_stems(self, Path(os.fspath(directory)), format, bits).paths
+
+
+@dataclass(frozen=True, kw_only=True)
+class Separator:
+    """All settings of a separation; defaults are those of the command line.
+
+    Parameters
+    ----------
+    preset : str
+        Name of the recipe, see ``audiosep presets``.
+    n_sources : int, optional
+        Number of stems, for the preset ``components``.
+    n_components : int, optional
+        Components of the factorization; None takes the recipe's.
+    beta : float or {"kl", "is", "euclidean"}, optional
+        Divergence; None takes the recipe's.
+    max_iter : int, optional
+        Iterations; None takes the recipe's.
+    mask_exponent : float, optional
+        0.1 to 10; None takes the recipe's.
+    seed : int
+        Start of the random numbers: the same seed gives the same bytes.
+    n_threads : int, optional
+        Threads; by default the processors this process may use. Results do not depend on it.
+
+    Raises
+    ------
+    UsageError
+        If the preset does not exist, or a setting does not fit it or is out of range.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> t = np.arange(8000) / 8000
+    >>> y = np.sin(2 * np.pi * 440 * t).astype(np.float32)
+    >>> result = Separator(preset="components", max_iter=5).separate(y, 8000)
+    >>> list(result.stems)
+    ['source-1', 'source-2']
+    """
+
+    preset: str = DEFAULT_PRESET
+    n_sources: int | None = None
+    n_components: int | None = None
+    beta: float | str | None = None
+    max_iter: int | None = None
+    mask_exponent: float | None = None
+    seed: int = 0
+    n_threads: int | None = None
+
+    def __post_init__(self) -> None:
+        recipe = load_preset(self.preset)
+        if self.n_sources is not None and not recipe.n_sources_free:
+            raise UsageError(
+                f"the preset {self.preset} always gives {recipe.stems}; to choose the number of "
+                "sources use the preset components."
+            )
+        for name, value, low in (
+            ("n_sources", self.n_sources, 1),
+            ("n_components", self.n_components, 1),
+            ("max_iter", self.max_iter, 1),
+            ("seed", self.seed, 0),
+        ):
+            if value is not None and (not isinstance(value, int) or value < low):
+                raise ParameterError(f"{name}={value!r} must be a whole number of at least {low}.")
+        if self.beta is not None:
+            beta_from(self.beta)
+        if self.mask_exponent is not None and not 0.1 <= self.mask_exponent <= 10.0:
+            raise ParameterError(
+                f"mask exponent {self.mask_exponent} is out of range; use 0.1 to 10."
+            )
+        resolve_threads(self.n_threads)
+
+    def settings(self) -> dict[str, Any]:
+        """All settings that decide about the result, as given, in JSON types."""
+        given = asdict(self)
+        del given["n_threads"]
+        if self.beta is not None:
+            given["beta"] = beta_from(self.beta)
+        return given
+
+    def separate(
+        self,
+        source: str | os.PathLike[str] | npt.ArrayLike | Audio,
+        sr: int | None = None,
+        *,
+        start: float = 0.0,
+        duration: float | None = None,
+        progress: Progress = ignore_progress,
+    ) -> Separation:
+        """Take a recording apart.
+
+        Parameters
+        ----------
+        source : path-like, Audio or array_like [shape=(n_samples,) or (n_channels, n_samples)]
+            A sound file, or samples at full scale 1.0. Never changed.
+        sr : int, optional
+            Sample rate in Hz; needed with an array.
+        start : float >= 0
+            First second, for files.
+        duration : float > 0, optional
+            Seconds, for files.
+        progress : callable
+            Called as ``progress(stage, fraction)``.
+
+        Returns
+        -------
+        Separation
+
+        Raises
+        ------
+        InputError
+            If the recording cannot be used.
+        ParameterError
+            If an array comes without its rate.
+        """
+        clock = _Clock()
+        progress("read", 0.0)
+        recording, about = _load(source, sr, start, duration)
+        mixture = recording
+        clock.lap("read")
+        recipe = load_preset(self.preset)
+        threads = resolve_threads(self.n_threads)
+        settings = MethodSettings(
+            n_sources=self.n_sources,
+            n_components=self.n_components,
+            beta=None if self.beta is None else beta_from(self.beta),
+            max_iter=self.max_iter,
+            seed=self.seed,
+            n_threads=threads,
+        )
+        with one_blas_thread():
+            progress("transform", 0.0)
+            spectrogram = stft(mixture, n_threads=threads)
+            clock.lap("transform")
+            models = load_method(recipe.method)(spectrogram, settings, progress)
+            clock.lap("model")
+            exponent = recipe.mask_exponent if self.mask_exponent is None else self.mask_exponent
+            masks = wiener_masks(models.values, exponent, overwrite=True)
+            stems = _render(spectrogram, masks, models.names, mixture, threads, progress)
+            clock.lap("render")
+        result = models.factorization
+        record: dict[str, Any] = {
+            "audiosep": __version__,
+            "preset": self.preset,
+            "method": recipe.method,
+            "seed": self.seed,
+            "settings": self.settings(),
+            "analysis": {
+                "mask_exponent": exponent,
+                "n_fft": spectrogram.n_fft,
+                "hop_length": spectrogram.hop_length,
+                "window": spectrogram.window,
+            },
+            "input": about["input"],
+            "notes": list(models.notes),
+            "warnings": about["warnings"],
+            "losses": [] if result is None else [float(x) for x in result.losses],
+            "n_iter": 0 if result is None else result.n_iter,
+            "stop": None if result is None else result.stop.value,
+            "timings_s": clock.laps,
+        }
+        return Separation(
+            stems=stems,
+            mixture=mixture,
+            factorization=result,
+            grouping=models.grouping,
+            record=record,
+        )
+
+
+def separate(
+    source: str | os.PathLike[str] | npt.ArrayLike | Audio,
+    sr: int | None = None,
+    *,
+    preset: str = DEFAULT_PRESET,
+    n_sources: int | None = None,
+    n_components: int | None = None,
+    beta: float | str | None = None,
+    max_iter: int | None = None,
+    mask_exponent: float | None = None,
+    seed: int = 0,
+    n_threads: int | None = None,
+    start: float = 0.0,
+    duration: float | None = None,
+    progress: Progress = ignore_progress,
+) -> Separation:
+    """Take a recording apart: ``separate("mix.wav").save("separated/mix")``.
+
+    Parameters
+    ----------
+    source : path-like, Audio or array_like [shape=(n_samples,) or (n_channels, n_samples)]
+        A sound file, or samples at full scale 1.0. Never changed.
+    sr : int, optional
+        Sample rate in Hz; needed with an array.
+    preset, n_sources, n_components, beta, max_iter, mask_exponent, seed, n_threads
+        See :class:`Separator`.
+    start, duration : float
+        Part of a file in seconds.
+    progress : callable
+        Called as ``progress(stage, fraction)``.
+
+    Returns
+    -------
+    Separation
+
+    Raises
+    ------
+    InputError
+        If the recording cannot be used.
+    UsageError
+        If a setting does not exist, does not fit or is out of range.
+    """
+    separator = Separator(
+        preset=preset,
+        n_sources=n_sources,
+        n_components=n_components,
+        beta=beta,
+        max_iter=max_iter,
+        mask_exponent=mask_exponent,
+        seed=seed,
+        n_threads=n_threads,
+    )
+    return separator.separate(source, sr, start=start, duration=duration, progress=progress)
+
+
+class _Clock:
+    """Seconds between laps."""
+
+    def __init__(self) -> None:
+        self.laps: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, name: str) -> None:
+        now = time.perf_counter()
+        self.laps[name] = round(now - self._last, 3)
+        self._last = now
+
+
+def _load(
+    source: str | os.PathLike[str] | npt.ArrayLike | Audio,
+    sr: int | None,
+    start: float,
+    duration: float | None,
+) -> tuple[Audio, dict[str, Any]]:
+    """Read or wrap the mixture, and describe it for the record."""
+    path: Path | None = None
+    recording: Recording | None = None
+    if isinstance(source, str | os.PathLike):
+        path = Path(os.fspath(source))
+        try:
+            recording = open_recording(path, start=start, duration=duration)
+        except InputError as error:
+            raise type(error)(f"{path} {error}") from None
+        audio = recording.audio
+    else:
+        if start != 0.0 or duration is not None:
+            raise UsageError("start and duration are for files; slice the array instead.")
+        audio = source if isinstance(source, Audio) else _wrap(source, sr)
+    about = {
+        "path": None if path is None else os.fsencode(path).decode("utf-8", "backslashreplace"),
+        "sha256": None if path is None else sha256_of(path),
+        "format": None if recording is None else recording.info.format,
+        "subtype": None if recording is None else recording.info.subtype,
+        "bits": "float" if recording is None else recording.info.bits,
+        "sr": audio.sr,
+        "n_channels": audio.n_channels,
+        "n_samples": audio.n_samples,
+        "start": start,
+        "duration": duration,
+    }
+    notes = [] if recording is None else list(recording.warnings)
+    if audio.peak == 0.0:
+        notes.append("the recording is silent, and so are the stems.")
+    return audio, {"input": about, "warnings": notes}
+
+
+def _wrap(samples: npt.ArrayLike, sr: int | None) -> Audio:
+    if sr is None:
+        raise ParameterError("an array needs its sample rate: separate(samples, sr).")
+    array = np.asarray(samples)
+    if array.dtype.kind not in "f":
+        raise ParameterError(
+            f"samples have dtype {array.dtype}; give floats at full scale 1.0, for 16-bit integers "
+            "x / 32768."
+        )
+    if array.ndim == 1:
+        array = array[np.newaxis]
+    if array.ndim != 2:
+        raise ParameterError(f"samples have shape {array.shape}; expected (channels, samples).")
+    if array.shape[0] > array.shape[1] > 0 and array.shape[0] > 1024:
+        raise ParameterError(
+            f"samples of shape {array.shape} look transposed; expected (channels, samples)."
+        )
+    return Audio(samples=array.astype(np.float32), sr=sr)
+
+
+def _render(
+    spectrogram: Spectrogram,
+    masks: npt.NDArray[np.float32],
+    names: tuple[str, ...],
+    mixture: Audio,
+    n_threads: int,
+    progress: Progress,
+) -> dict[str, Audio]:
+    """Masked spectrograms back to samples, and the last rounding shared out."""
+    n_sources, n_mask_channels = masks.shape[:2]
+    out = np.empty((n_sources, mixture.n_channels, mixture.n_samples), dtype=np.float32)
+    for source in range(n_sources):
+        for channel in range(mixture.n_channels):
+            progress(
+                "render",
+                (source * mixture.n_channels + channel) / (n_sources * mixture.n_channels),
+            )
+            mask = masks[source, min(channel, n_mask_channels - 1)].T
+            frames = spectrogram.values[channel].T
+            blocks = (
+                frames[first : first + BLOCK_FRAMES] * mask[first : first + BLOCK_FRAMES]
+                for first in range(0, len(frames), BLOCK_FRAMES)
+            )
+            at = 0
+            for part in istft_blocks(
+                blocks,
+                n_fft=spectrogram.n_fft,
+                hop_length=spectrogram.hop_length,
+                n_samples=spectrogram.n_samples,
+                window=spectrogram.window,
+                n_threads=n_threads,
+            ):
+                out[source, channel, at : at + len(part)] = part
+                at += len(part)
+    progress("render", 1.0)
+    for channel in range(mixture.n_channels):
+        rest = mixture.samples[channel] - out[:, channel].sum(axis=0)
+        leak = float(np.abs(rest).max())
+        if leak > _LARGEST_LEAK * mixture.peak:
+            raise AssertionError(f"the masks do not share out the mixture: {leak:g} is left over")
+        out[-1, channel] += rest
+    return {
+        name: Audio(samples=samples, sr=mixture.sr)
+        for name, samples in zip(names, out, strict=True)
+    }
+
+
+def with_record(separation: Separation, **entries: object) -> Separation:
+    """Return the separation with entries added to its record."""
+    return replace(separation, record={**separation.record, **entries})

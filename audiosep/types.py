@@ -1,0 +1,276 @@
+"""The frozen values that travel between the stages of the pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from audiosep.errors import InputError, ParameterError
+
+__all__ = [
+    "Audio",
+    "Factorization",
+    "FloatArray",
+    "Grouping",
+    "Progress",
+    "SourceModels",
+    "Spectrogram",
+    "Stop",
+]
+
+FloatArray = npt.NDArray[np.floating[Any]]
+
+Progress = Callable[[str, float], None]
+"""Called as ``progress(stage, fraction)`` with a stage's name and a number from 0 to 1."""
+
+MAX_SAMPLE_RATE = 4_000_000
+MIN_SAMPLE_RATE = 100
+
+
+def ignore_progress(stage: str, fraction: float) -> None:
+    """Do nothing: the default of every ``progress`` argument."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Audio:
+    """A recording in memory.
+
+    Parameters
+    ----------
+    samples : np.ndarray [shape=(n_channels, n_samples), dtype=float32]
+        Finite; full scale is 1.0, but larger values are kept. At least one sample.
+    sr : int
+        Sample rate in Hz, 100 to 4,000,000.
+
+    Raises
+    ------
+    InputError
+        When there is no sample, a sample is NaN or infinite, or the rate is implausible.
+    """
+
+    samples: npt.NDArray[np.float32]
+    sr: int
+
+    def __post_init__(self) -> None:
+        samples = self.samples
+        if samples.ndim != 2 or samples.dtype != np.float32:
+            raise ParameterError(
+                f"samples must be float32 of shape (channels, samples), got {samples.dtype} of "
+                f"shape {samples.shape}; a mono signal y becomes y[np.newaxis, :]."
+            )
+        if not MIN_SAMPLE_RATE <= self.sr <= MAX_SAMPLE_RATE:
+            raise InputError(
+                f"implausible sample rate {self.sr} Hz (expected {MIN_SAMPLE_RATE} to "
+                f"{MAX_SAMPLE_RATE}); the header is probably damaged."
+            )
+        if samples.shape[0] == 0 or samples.shape[1] == 0:
+            raise InputError("there is no audio in it: 0 samples.")
+        # A sum is finite exactly when no sample is NaN or infinite (float64: no overflow).
+        if not np.isfinite(samples.sum(dtype=np.float64)):
+            channel, index = np.argwhere(~np.isfinite(samples))[0]
+            raise InputError(
+                f"sample {index} of channel {channel + 1} (at {index / self.sr:.3f} s) is "
+                f"{samples[channel, index]}; repair the recording, for example in an audio editor."
+            )
+
+    @property
+    def n_channels(self) -> int:
+        """Number of channels."""
+        return int(self.samples.shape[0])
+
+    @property
+    def n_samples(self) -> int:
+        """Length in samples."""
+        return int(self.samples.shape[1])
+
+    @property
+    def duration(self) -> float:
+        """Length in seconds."""
+        return self.n_samples / self.sr
+
+    @property
+    def peak(self) -> float:
+        """Largest absolute sample."""
+        return float(max(self.samples.max(), -self.samples.min()))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Spectrogram:
+    """Short-time Fourier transform of a recording, with what is needed to go back.
+
+    Parameters
+    ----------
+    values : np.ndarray [shape=(n_channels, n_bins, n_frames), dtype=complex64 or complex128]
+        ``n_bins = n_fft // 2 + 1``. Stored frames-major, as the transform produces it.
+    sr : int
+        Sample rate in Hz.
+    n_fft, hop_length : int
+        Window length and hop in samples.
+    window : str
+        ``"sqrt_hann"`` or ``"hann"``.
+    n_samples : int
+        Length of the recording in samples.
+    """
+
+    values: npt.NDArray[np.complexfloating[Any, Any]]
+    sr: int
+    n_fft: int
+    hop_length: int
+    window: str
+    n_samples: int
+
+    @property
+    def n_channels(self) -> int:
+        """Number of channels."""
+        return int(self.values.shape[0])
+
+    @property
+    def n_bins(self) -> int:
+        """Number of frequency bins."""
+        return int(self.values.shape[1])
+
+    @property
+    def n_frames(self) -> int:
+        """Number of time frames."""
+        return int(self.values.shape[2])
+
+    @property
+    def bin_hz(self) -> float:
+        """Distance between frequency bins in Hz."""
+        return self.sr / self.n_fft
+
+    @property
+    def frame_s(self) -> float:
+        """Distance between frames in seconds."""
+        return self.hop_length / self.sr
+
+    def magnitude(self) -> npt.NDArray[np.float32]:
+        """Root mean square over the channels of the magnitudes.
+
+        Returns
+        -------
+        np.ndarray [shape=(n_bins, n_frames), dtype=float32]
+            A view whose transpose is C-contiguous: the layout the factorization runs fastest on.
+            Independent of the order and the polarity of the channels.
+        """
+        if self.n_channels == 1:
+            return np.ascontiguousarray(np.abs(self.values[0].T), dtype=np.float32).T
+        # Scaled by the peak first: squares of very loud or very quiet input leave float32.
+        peak = max(float(np.abs(channel).max()) for channel in self.values)
+        frames = np.zeros((self.n_frames, self.n_bins), dtype=np.float32)
+        if peak == 0.0:
+            return frames.T
+        for channel in self.values:
+            part = np.abs(channel.T).astype(np.float32, copy=False)
+            part /= np.float32(peak)
+            part *= part
+            frames += part
+        frames /= self.n_channels
+        np.sqrt(frames, out=frames)
+        frames *= np.float32(peak)
+        return frames.T
+
+
+class Stop(Enum):
+    """Why a factorization ended; the value is a sentence."""
+
+    CONVERGED = "the objective no longer fell by more than the tolerance"
+    MAX_ITER = "the number of iterations was reached"
+    SILENT = "the matrix is all zero: nothing to factorize"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Factorization:
+    """Result of a non-negative matrix factorization ``V ≈ W H``.
+
+    Parameters
+    ----------
+    templates : np.ndarray [shape=(n_bins, n_components)]
+        W. Columns that were fitted sum to one.
+    activations : np.ndarray [shape=(n_components, n_frames)]
+        H.
+    losses : np.ndarray [shape=(n_iter + 1,), dtype=float64]
+        Beta-divergence (absolute, summed over all bins) before the first and after each iteration.
+    n_iter : int
+        Iterations done.
+    stop : Stop
+        Why it ended.
+    beta : float
+        Which divergence.
+    seed : int or None
+        Seed of the random start; None where the caller's generator was used.
+    """
+
+    templates: FloatArray
+    activations: FloatArray
+    losses: npt.NDArray[np.float64]
+    n_iter: int
+    stop: Stop
+    beta: float
+    seed: int | None = None
+
+    @property
+    def n_components(self) -> int:
+        """Number of components."""
+        return int(self.templates.shape[1])
+
+    def model(self) -> FloatArray:
+        """``W H`` of shape (n_bins, n_frames)."""
+        return self.templates @ self.activations
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Grouping:
+    """Which component belongs to which source, and how surely.
+
+    Parameters
+    ----------
+    weights : np.ndarray [shape=(n_components, n_sources)]
+        Shares in [0, 1]; every row sums to one.
+    names : tuple of str
+        One name per source.
+    confidence : np.ndarray [shape=(n_sources,)]
+        0 (a guess) to 1 (certain).
+    """
+
+    weights: FloatArray
+    names: tuple[str, ...]
+    confidence: FloatArray
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SourceModels:
+    """A non-negative spectrogram model per source; masks share the mixture among them.
+
+    Parameters
+    ----------
+    values : np.ndarray [shape=(n_sources, 1 or n_channels, n_bins, n_frames), dtype=float32]
+        Non-negative. One channel serves all channels.
+    names : tuple of str
+        Names of the stems.
+    factorization : Factorization or None
+        The factorization behind the models, where there is one.
+    grouping : Grouping or None
+        Components to sources, where there is one.
+    notes : tuple of str
+        What the method decided, in sentences.
+    """
+
+    values: npt.NDArray[np.float32]
+    names: tuple[str, ...]
+    factorization: Factorization | None = None
+    grouping: Grouping | None = None
+    notes: tuple[str, ...] = ()
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.values.ndim != 4 or len(self.names) != self.values.shape[0]:
+            raise ParameterError(
+                f"models of shape {self.values.shape} do not fit {len(self.names)} names; "
+                "expected (sources, channels, bins, frames)."
+            )

@@ -1,0 +1,339 @@
+"""Dictionaries: on disk, hostile files, any grid, and the content of those in the package."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from audiosep.dictionaries import (
+    Dictionary,
+    builtin_names,
+    load_builtin,
+    load_dictionary,
+    save_dictionary,
+)
+from audiosep.errors import DictionaryError, OutputError, ParameterError
+
+RATES = (8000, 11025, 16000, 22050, 32000, 44100, 48000, 96000, 192000)
+KEY = "audiosep_dictionary"
+
+
+def make(**changes):
+    rng = np.random.default_rng(0)
+    values = {
+        "templates": rng.random((50, 4)).astype(np.float32),
+        "frequencies_hz": np.linspace(0.0, 8000.0, 50),
+        "labels": ("kick", "kick", "snare", "voice"),
+        "provenance": "random numbers",
+    }
+    return Dictionary(**(values | changes))
+
+
+@pytest.fixture(scope="module")
+def script():
+    path = Path(__file__).resolve().parent.parent / "scripts" / "make_dictionaries.py"
+    spec = importlib.util.spec_from_file_location("make_dictionaries", path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def description(**changes):
+    fields = {"version": 1, "labels": ["a", "b"], "provenance": "test"} | changes
+    return {KEY: json.dumps(fields)}
+
+
+def tensors(**changes):
+    good = {
+        "templates": np.ones((3, 2), dtype=np.float16),
+        "frequencies_hz": np.array([0.0, 100.0, 200.0]),
+    }
+    return {name: value for name, value in (good | changes).items() if value is not None}
+
+
+def test_round_trip(tmp_path):
+    made = make()
+    save_dictionary(made, tmp_path / "d.safetensors")
+    found = load_dictionary(tmp_path / "d.safetensors")
+    assert found.labels == made.labels
+    assert found.provenance == made.provenance
+    np.testing.assert_array_equal(found.frequencies_hz, made.frequencies_hz)
+    np.testing.assert_allclose(found.on_bins(16000, 256), made.on_bins(16000, 256), rtol=2e-3)
+    assert [p.name for p in tmp_path.iterdir()] == ["d.safetensors"]
+
+
+def test_a_second_round_trip_changes_nothing(tmp_path):
+    save_dictionary(make(), tmp_path / "a")
+    save_dictionary(load_dictionary(tmp_path / "a"), tmp_path / "b")
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_sources_are_the_labels_in_order():
+    assert make().sources == ("kick", "snare", "voice")
+    assert make().n_components == 4
+
+
+def test_level_does_not_matter(tmp_path):
+    quiet = make(templates=make().templates * np.float32(1e-20))
+    save_dictionary(quiet, tmp_path / "q")
+    expected = make().on_bins(16000, 512)
+    np.testing.assert_allclose(load_dictionary(tmp_path / "q").on_bins(16000, 512), expected, 2e-3)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"templates": np.ones((50, 4))}, "float32"),
+        ({"templates": np.ones(50, dtype=np.float32)}, "float32 .bands"),
+        ({"templates": np.ones((50, 0), dtype=np.float32), "labels": ()}, "float32 .bands"),
+        ({"templates": np.ones((50, 10_001), dtype=np.float32)}, "too many"),
+        ({"templates": np.full((50, 4), np.nan, dtype=np.float32)}, "non-finite"),
+        ({"templates": np.full((50, 4), -1, dtype=np.float32)}, "negative"),
+        ({"templates": np.zeros((50, 4), dtype=np.float32)}, "zero everywhere"),
+        ({"labels": ("a", "b")}, "2 labels for 4 templates"),
+        ({"labels": ("a", "b", "c", "")}, "label"),
+        ({"labels": ("a", "b", "c", 3)}, "label"),
+        ({"frequencies_hz": np.linspace(0, 8000, 49)}, "one per band"),
+        ({"frequencies_hz": np.zeros(50)}, "increasing"),
+        ({"frequencies_hz": np.linspace(-1, 8000, 50)}, "increasing"),
+        ({"frequencies_hz": np.append(np.arange(49.0), np.inf)}, "increasing"),
+        (
+            {"templates": np.ones((1, 4), dtype=np.float32), "frequencies_hz": np.zeros(1)},
+            "two or more",
+        ),
+    ],
+)
+def test_wrong_values_are_refused(changes, message):
+    with pytest.raises(DictionaryError, match=message):
+        make(**changes)
+
+
+@pytest.mark.parametrize(
+    ("content", "metadata", "message"),
+    [
+        (tensors(templates=None), description(), "lacks 'templates'"),
+        (tensors(frequencies_hz=None), description(), "lacks 'frequencies_hz'"),
+        (tensors(templates=np.ones((3, 2), dtype=np.int64)), description(), "numbers of F16"),
+        (tensors(templates=np.ones((4, 2), dtype=np.float16)), description(), "one per band"),
+        (tensors(templates=np.ones(3, dtype=np.float16)), description(), "float32 .bands"),
+        (tensors(templates=np.full((3, 2), np.inf, dtype=np.float16)), description(), "finite"),
+        (tensors(templates=np.full((3, 2), np.nan, dtype=np.float32)), description(), "finite"),
+        (tensors(templates=-np.ones((3, 2), dtype=np.float32)), description(), "negative"),
+        (tensors(frequencies_hz=np.zeros(3)), description(), "increasing"),
+        (tensors(), description(labels=["a"]), "1 labels for 2"),
+        (tensors(), description(labels="ab"), "description"),
+        (tensors(), description(labels=[["a"], "b"]), "label"),
+        (tensors(), description(version=2), "newer audiosep"),
+        (tensors(), description(provenance=None), "description"),
+        (tensors(), {KEY: "{"}, "description"),
+        (tensors(), {KEY: "[" * 100_000}, "description"),
+        (tensors(), {KEY: "3"}, "description"),
+        (tensors(), None, "description"),
+    ],
+)
+def test_hostile_files_are_refused_by_name(tmp_path, content, metadata, message):
+    path = tmp_path / "hostile.safetensors"
+    save_file(content, path, metadata=metadata)
+    with pytest.raises(DictionaryError, match=message) as caught:
+        load_dictionary(path)
+    assert str(caught.value).startswith(str(path))
+
+
+def test_truncated_at_any_length(tmp_path):
+    save_dictionary(make(), tmp_path / "d")
+    whole = (tmp_path / "d").read_bytes()
+    for length in [*range(0, len(whole), 61), len(whole) - 1]:
+        (tmp_path / "cut").write_bytes(whole[:length])
+        with pytest.raises(DictionaryError, match="cut: "):
+            load_dictionary(tmp_path / "cut")
+
+
+def test_not_a_dictionary(tmp_path):
+    (tmp_path / "sound.wav").write_bytes(b"RIFF" + bytes(1000))
+    with pytest.raises(DictionaryError, match="damaged"):
+        load_dictionary(tmp_path / "sound.wav")
+    with pytest.raises(DictionaryError, match="absent"):
+        load_dictionary(tmp_path / "absent")
+    with pytest.raises(DictionaryError, match="cannot read"):
+        load_dictionary(tmp_path)
+
+
+def test_too_large(tmp_path, monkeypatch):
+    save_dictionary(make(), tmp_path / "d")
+    monkeypatch.setattr("audiosep.dictionaries.MAX_FILE_BYTES", 100)
+    with pytest.raises(DictionaryError, match="too large"):
+        load_dictionary(tmp_path / "d")
+
+
+def test_unwritable(tmp_path):
+    with pytest.raises(OutputError, match="cannot write"):
+        save_dictionary(make(), tmp_path / "absent" / "d")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("sr", RATES)
+@pytest.mark.parametrize("n_fft", [16, 256, 2048, 16384])
+def test_on_bins_of_every_grid(sr, n_fft):
+    for name in builtin_names():
+        W = load_builtin(name).on_bins(sr, n_fft)
+        assert W.shape == (1 + n_fft // 2, 80)
+        assert W.dtype == np.float32
+        assert np.isfinite(W).all()
+        assert (W > 0).all()
+        np.testing.assert_allclose(W.sum(axis=0, dtype=np.float64), 1.0, rtol=1e-5)
+
+
+def test_on_bins_is_exact_on_its_own_grid():
+    rng = np.random.default_rng(1)
+    templates = rng.uniform(0.1, 1.0, (129, 3)).astype(np.float32)
+    made = make(
+        templates=templates, frequencies_hz=np.arange(129) * 16000 / 256, labels=("a", "b", "c")
+    )
+    np.testing.assert_allclose(made.on_bins(16000, 256), templates / templates.sum(axis=0), 1e-5)
+
+
+def test_on_bins_averages_over_wide_bins():
+    # One line among 4096-sample bins, seen by a window 8 times shorter: kept, and 8 times wider.
+    frequencies = np.arange(2049) * 44100 / 4096
+    templates = np.full((2049, 1), 1e-6, dtype=np.float32)
+    templates[800] = 1.0
+    made = make(templates=templates, frequencies_hz=frequencies, labels=("line",))
+    W = made.on_bins(44100, 512)[:, 0]
+    assert W.argmax() == 100
+    assert W[100] > 0.9
+
+
+def test_on_bins_without_any_content_below_nyquist():
+    templates = np.zeros((50, 1), dtype=np.float32)
+    templates[-1] = 1.0
+    W = make(templates=templates, labels=("high",)).on_bins(4000, 64)
+    np.testing.assert_allclose(W, 1 / 33, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("sr", "n_fft"), [(0, 1024), (-1, 1024), (44100, 0), (44100, 1023)])
+def test_on_bins_wrong_grid(sr, n_fft):
+    with pytest.raises(ParameterError, match="even window"):
+        make().on_bins(sr, n_fft)
+
+
+def test_arrays_of_the_caller_are_unchanged(tmp_path):
+    templates = np.random.default_rng(2).random((50, 4)).astype(np.float32) * 1000
+    frequencies = np.linspace(0.0, 8000.0, 50)
+    copies = templates.copy(), frequencies.copy()
+    made = make(templates=templates, frequencies_hz=frequencies)
+    made.on_bins(44100, 4096)
+    save_dictionary(made, tmp_path / "d")
+    np.testing.assert_array_equal(templates, copies[0])
+    np.testing.assert_array_equal(frequencies, copies[1])
+
+
+def test_builtin_names():
+    assert builtin_names() == ("band", "electronic")
+    with pytest.raises(DictionaryError, match="use one of band, electronic"):
+        load_builtin("orchestra")
+    with pytest.raises(DictionaryError, match="no dictionary"):
+        load_builtin("../data/band")
+
+
+@pytest.mark.parametrize("name", ["band", "electronic"])
+def test_builtin_content(name):
+    # Judged by where the energy is, as the sounds were: nothing depends on a name.
+    found = load_builtin(name)
+    assert found.sources == ("drums", "bass", "other")
+    labels = np.array(found.labels)
+    assert [(labels == s).sum() for s in found.sources] == [20, 20, 40]
+    assert "audiosep" in found.provenance
+    W = found.on_bins(22050, 1024)
+    frequency = np.arange(513) * 22050 / 1024
+    low, high = W[frequency < 200].sum(axis=0), W[frequency > 2000].sum(axis=0)
+    drums = labels == "drums"
+    kicks = drums & (low > 0.5) & (high < 0.25)
+    hats = drums & (high > 0.6) & (low < 0.1)
+    assert kicks.sum() >= 4
+    assert hats.sum() >= 4
+    mean_hz = (frequency[:, np.newaxis] * W).sum(axis=0)
+    assert np.median(mean_hz[labels == "bass"]) < 0.5 * np.median(mean_hz[labels == "other"])
+    assert (high[labels == "bass"] < 0.2).all()
+    assert np.median(low[labels == "other"]) < 0.3
+
+
+def test_no_two_builtin_templates_are_the_same():
+    for name in builtin_names():
+        W = load_builtin(name).on_bins(44100, 4096)
+        W = W / np.linalg.norm(W, axis=0)
+        similarity = W.T @ W - np.eye(W.shape[1])
+        assert similarity.max() < 0.999
+
+
+def test_the_package_stays_small():
+    from importlib import resources
+
+    folder = resources.files("audiosep") / "data"
+    sizes = [len(f.read_bytes()) for f in folder.iterdir() if f.name.endswith(".safetensors")]
+    assert sum(sizes) < 600_000
+    readme = (folder / "README.md").read_text(encoding="utf-8")
+    for name in builtin_names():
+        assert f"`{name}.safetensors`" in readme
+    for word in ("CC-BY 3.0", "CC0 1.0", "MIT", "Frank Wen", "Emanuel Rumpf"):
+        assert word in readme
+
+
+def test_synthetic_drums_are_what_they_are_called(script):
+    drums = script.synthetic_drums(np.random.default_rng(0))
+    script.check_synthesis(drums)
+    by_content = script.by_content(drums)
+    for sound in by_content["kick"]:
+        assert script.shares(sound)[0] > 0.5
+    for sound in by_content["hat"]:
+        low, high = script.shares(sound)
+        assert high > 0.6
+        assert low < 0.1
+    assert sum(map(len, by_content.values())) == sum(map(len, drums.values()))
+
+
+def test_interpolated_templates_agree_with_those_learnt_directly(script):
+    # Stored from 44.1 kHz and 4096 samples, used at 22.05 kHz and 2048.
+    import scipy.signal
+
+    from audiosep.transform import stft_frames
+
+    rng = np.random.default_rng(0)
+    sounds = [
+        *(sounds[0] for sounds in script.synthetic_drums(rng).values()),
+        script.note(55.0, 0.8, cutoff_hz=(800, 300)),
+        script.note(220.0, 0.8, shape="square"),
+        script.note(330.0, 0.8, cents=(-9, 8), vibrato=10),
+        script.fm(440.0, 0.8, 3.5, 2.0, 2.0),
+        script.string(rng, 147.0, 0.8, 0.3),
+    ]
+    similarities = []
+    for sound in sounds:
+        stored = Dictionary(
+            templates=script.learn([sound], 1).astype(np.float32),
+            frequencies_hz=script.axis()[0],
+            labels=("x",),
+            provenance="test",
+        )
+        half = scipy.signal.resample_poly(sound, 1, 2)
+        direct = np.abs(stft_frames(half, 0, 1 + len(half) // 512, n_fft=2048, hop_length=512))
+        loudness = direct.sum(axis=1)
+        direct = direct[loudness > script.QUIET * loudness.max()].sum(axis=0)
+        interpolated = stored.on_bins(22050, 2048)[:, 0]
+        norms = np.linalg.norm(direct) * np.linalg.norm(interpolated)
+        similarities.append(direct @ interpolated / norms)
+    assert np.median(similarities) > 0.98
+    assert min(similarities) > 0.9
+
+
+def test_missing_packages_are_named(script, tmp_path, monkeypatch):
+    monkeypatch.setattr("shutil.which", lambda _: None)
+    monkeypatch.setattr("sys.argv", ["make_dictionaries.py", "--root", str(tmp_path)])
+    with pytest.raises(SystemExit, match="fluidsynth, fluid-soundfont-gm, hydrogen-drumkits"):
+        script.main()
