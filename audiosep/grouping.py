@@ -19,6 +19,7 @@ import warnings
 
 import numpy as np
 
+from audiosep.errors import ParameterError
 from audiosep.types import Factorization, FloatArray, Grouping
 
 __all__ = ["group_by_timbre", "timbre_distances"]
@@ -115,9 +116,16 @@ def group_by_timbre(
     Grouping
         Weights of 0 and 1; names ``source-1`` ... from low to high; the confidence is the mean
         silhouette of a group's components, at least 0.
+
+    Raises
+    ------
+    ParameterError
+        If `n_sources` is not between 1 and the number of components.
     """
+    K = factorization.n_components
+    if not 1 <= n_sources <= K:
+        raise ParameterError(f"{K} components make 1 to {K} sources, not {n_sources}.")
     distances = timbre_distances(factorization.templates, bin_hz)
-    K = len(distances)
     labels = _spectral_labels(distances, n_sources, np.random.default_rng(seed))
     energy = factorization.templates.sum(axis=0) * factorization.activations.sum(axis=1)
     labels = _no_group_empty(labels, n_sources, energy)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import numpy as np
 
 from audiosep.errors import OutputError
 from audiosep.io.formats import bits_from, check_format
+from audiosep.io.naming import display
 from audiosep.io.writing import beside, move_into, write_stems
 from audiosep.types import Audio
 
@@ -103,24 +105,42 @@ def save_stems(
             },
         }
         text = json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False)
-        (folder / RECORD_NAME).write_text(text + "\n", encoding="utf-8")
+        _write_record(folder / RECORD_NAME, text)
         # The record comes last: where it is, everything is.
         _clear(place)
         move_into(folder, place, [*written.files.values(), RECORD_NAME])
     return Saved(paths={name: place / file for name, file in written.files.items()}, record=record)
 
 
+def _write_record(path: Path, text: str) -> None:
+    try:
+        with path.open("w", encoding="utf-8") as file:
+            file.write(text + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise OutputError(f"cannot write {path.name}: {error.strerror}.") from None
+
+
 def _clear(place: Path) -> None:
     """Remove the record and the stems of an earlier run, and nothing else."""
-    earlier = read_record(place)
+    names = _stem_files(read_record(place))
     try:
         (place / RECORD_NAME).unlink(missing_ok=True)
-        for stem in (earlier or {}).get("stems", {}).values():
-            name = str(stem.get("file", ""))
-            if name and name == Path(name).name:
-                (place / name).unlink(missing_ok=True)
-    except (OSError, AttributeError) as error:
-        raise OutputError(f"cannot replace what is in {place}: {error}.") from None
+        for name in names:
+            (place / name).unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"cannot replace what is in {display(place)}: {error.strerror or error}."
+        ) from None
+
+
+def _stem_files(record: dict[str, Any] | None) -> list[str]:
+    """File names in a record that anyone may have written: nothing outside its folder."""
+    stems = (record or {}).get("stems")
+    entries = stems.values() if isinstance(stems, dict) else ()
+    names = [entry.get("file") for entry in entries if isinstance(entry, dict)]
+    return [n for n in names if isinstance(n, str) and n == Path(n).name and n not in ("", "..")]
 
 
 def read_record(place: Path) -> dict[str, Any] | None:

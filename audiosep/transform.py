@@ -127,10 +127,21 @@ def stft_frames(
     -------
     np.ndarray [shape=(last - first, n_bins)]
         complex64 for float32 input, complex128 for float64.
+
+    Raises
+    ------
+    ParameterError
+        If the lengths do not fit each other, or the range leaves the transform.
     """
     import scipy.fft
 
+    _check_lengths(n_fft, hop_length)
+    n_frames = n_frames_of(len(samples), hop_length)
+    if not 0 <= first <= last <= n_frames:
+        raise ParameterError(f"frames {first} to {last} are not within the {n_frames} there are.")
     win = _window(window, n_fft, samples.dtype)
+    if first == last:
+        return np.empty((0, 1 + n_fft // 2), np.result_type(samples.dtype, np.complex64))
     start = first * hop_length - n_fft // 2
     stop = (last - 1) * hop_length + n_fft // 2
     inside = samples[max(start, 0) : max(min(stop, len(samples)), 0)]

@@ -71,7 +71,9 @@ class Audio:
         if samples.shape[0] == 0 or samples.shape[1] == 0:
             raise InputError("there is no audio in it: 0 samples.")
         # A sum is finite exactly when no sample is NaN or infinite (float64: no overflow).
-        if not np.isfinite(samples.sum(dtype=np.float64)):
+        with np.errstate(invalid="ignore"):  # infinity minus infinity
+            total = samples.sum(dtype=np.float64)
+        if not np.isfinite(total):
             channel, index = np.argwhere(~np.isfinite(samples))[0]
             raise InputError(
                 f"sample {index} of channel {channel + 1} (at {index / self.sr:.3f} s) is "

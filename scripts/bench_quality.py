@@ -29,18 +29,7 @@ Signals = dict[str, np.ndarray]
 TASKS = {
     "harmonic-percussive": ("harmonic_percussive",),
     "stems": ("multitrack",),
-    "components": (
-        "bio",
-        "drums",
-        "environment",
-        "harmonic_percussive",
-        "multitrack",
-        "pitched",
-        "singing",
-        "speech_noise",
-        "speech_speech",
-        "stereo",
-    ),
+    "components": ("*",),
 }
 """Presets and the folders of the corpus that they are measured on."""
 
@@ -115,13 +104,13 @@ def sources_for(task: str, references: Signals) -> Signals:
 
 def find_items(corpus: Path, tasks: Iterable[str], pattern: str) -> list[tuple[str, Path]]:
     """Return (task, folder of the item) for every item that matches."""
-    found = []
-    for task in tasks:
-        for folder in TASKS[task]:
-            for meta in sorted((corpus / folder).glob("*/meta.json")):
-                if fnmatch.fnmatch(meta.parent.name, pattern):
-                    found.append((task, meta.parent))
-    return found
+    return [
+        (task, meta.parent)
+        for task in tasks
+        for folder in TASKS[task]
+        for meta in sorted(corpus.glob(f"{folder}/*/meta.json"))
+        if fnmatch.fnmatch(meta.parent.name, pattern)
+    ]
 
 
 def load_item(task: str, path: Path, *, cards: bool) -> Item:
@@ -425,8 +414,8 @@ def main(arguments: list[str] | None = None) -> int:
         for method in options.method:
             if method == "librosa HPSS" and task == "components":
                 continue
-            for seed in range(options.seeds if method == "ours" else 1):
-                rows.append(measure(item, method, seed))
+            seeds = range(options.seeds if method == "ours" else 1)
+            rows.extend(measure(item, method, seed) for seed in seeds)
     summaries = {
         task: print_task(
             task, [r for r in rows if r["task"] == task], options.method, options.seeds

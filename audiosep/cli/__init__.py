@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+
 __all__ = ["main"]
 
 
 def main() -> None:
     """Entry point of the ``audiosep`` command."""
-    from audiosep.cli.app import run
+    try:
+        from audiosep.cli.app import run
 
-    run()
+        run()
+    except KeyboardInterrupt:  # before there was anything to interrupt
+        sys.exit(130)

@@ -244,9 +244,11 @@ def run() -> None:
     debug = "--debug" in sys.argv
     try:
         app(standalone_mode=True)
-    except KeyboardInterrupt:
-        typer.echo("audiosep: interrupted; run the same command again to go on.", err=True)
-        _leave(ExitCode.INTERRUPTED)
+    except SystemExit as leaving:
+        # Typer turns Ctrl-C into this code, without a word.
+        if leaving.code == ExitCode.INTERRUPTED:
+            typer.echo("audiosep: interrupted; run the same command again to go on.", err=True)
+        raise
     except BrokenPipeError:
         # The reader has seen enough, as in "audiosep ... | head".
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -22,8 +22,11 @@ def info_all(inputs: list[Path], talk: Talk) -> ExitCode:
         try:
             paths = find_inputs([argument])
         except AudiosepError as error:
-            talk.error(str(error), error)
             n_failed += 1
+            if talk.json_lines:
+                talk.json({"input": display(argument), "status": "failed", "error": str(error)})
+            else:
+                talk.error(str(error), error)
             continue
         for path in paths:
             entry: dict[str, Any] = {"input": display(path), "status": "ok", "error": None}
@@ -57,9 +60,10 @@ def info_all(inputs: list[Path], talk: Talk) -> ExitCode:
 def _line(entry: dict[str, Any]) -> str:
     channels = {1: "mono", 2: "stereo"}.get(entry["n_channels"], f"{entry['n_channels']} channels")
     bits = "32-bit float" if entry["bits"] == "float" else f"{entry['bits']}-bit"
+    length = f"{entry['duration_s']:.2f} s" if entry["n_samples"] else "no length in its header"
     text = (
         f"{entry['input']}: {entry['format']} {entry['subtype']}, {entry['sr']} Hz, {channels}, "
-        f"{entry['duration_s']:.2f} s; stems will be {bits}"
+        f"{length}; stems will be {bits}"
     )
     if entry["missing_bytes"]:
         text += f"; cut: {entry['missing_bytes']} bytes are missing"

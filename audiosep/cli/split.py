@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,9 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 from audiosep._version import __version__
 from audiosep.cli.talk import Talk
-from audiosep.errors import AudiosepError, ExitCode, RefusedError, UsageError
+from audiosep.errors import (
+    AudiosepError,
+    ExitCode,
+    InputError,
+    OutputError,
+    RefusedError,
+    UsageError,
+)
 from audiosep.io.formats import Format, bits_from, check_format
-from audiosep.io.naming import Job, display, find_inputs, plan_folders
+from audiosep.io.naming import SUFFIXES, Job, display, find_inputs, plan_folders
 from audiosep.io.writing import check_writable
 
 if TYPE_CHECKING:
@@ -59,7 +67,9 @@ def split_all(inputs: list[Path], options: SplitOptions, talk: Talk) -> ExitCode
             entry = _entry(job, status="failed", error=_with_path(job, error))
             if not talk.json_lines:
                 talk.error(entry["error"], error)
-        except (MemoryError, OSError, ValueError, ArithmeticError, AssertionError) as error:
+        except BrokenPipeError:
+            raise
+        except Exception as error:
             # Nothing a single recording does may stop the others.
             failures.append(ExitCode.ALL_FAILED)
             reason = (
@@ -82,8 +92,10 @@ def _checked(options: SplitOptions) -> Separator:
     if options.exists not in EXISTS:
         raise UsageError(f"--exists {options.exists!r} is unknown; use {', '.join(EXISTS)}.")
     check_format(options.format, None if options.bits is None else bits_from(options.bits))
-    if not options.start >= 0.0 or not (options.duration is None or options.duration > 0.0):
-        raise UsageError("--start must not be negative, and --duration must be above 0.")
+    if not 0.0 <= options.start < math.inf:
+        raise UsageError(f"--start {options.start:g} is out of range; use 0 or more seconds.")
+    if options.duration is not None and not 0.0 < options.duration < math.inf:
+        raise UsageError(f"--duration {options.duration:g} is out of range; use more than 0 s.")
     return Separator(
         preset=options.preset,
         n_sources=options.n_sources,
@@ -123,13 +135,15 @@ def _entry(job: Job, status: str, **entries: Any) -> dict[str, Any]:
         "null_test_db": None,
         "seconds": 0.0,
         "error": None,
+        "warnings": [],
     }
     return base | entries
 
 
 def _with_path(job: Job, error: AudiosepError) -> str:
-    text, path = str(error), display(job.source)
-    return text if path in text or str(job.source) in text else f"{path}: {text}"
+    path = display(job.source)
+    text = str(error).replace(str(job.source), path)
+    return text if path in text else f"{path}: {text}"
 
 
 def _code(n_done: int, failures: list[ExitCode]) -> ExitCode:
@@ -144,14 +158,14 @@ def _split_one(job: Job, options: SplitOptions, separator: Separator, talk: Talk
     from audiosep.save import save_stems
 
     place = _place(job, options)
-    if options.dry_run:
-        return _dry_run(job, place, options, talk)
-    if options.exists == "skip" and place == job.folder:
+    if options.exists == "skip":
         done = _already_done(job, place, options, separator)
         if done is not None:
             talk.say(f"{display(job.source)}: already done, in {display(place)}")
             _print_paths(done, talk)
             return _entry(job, "skipped", stems=done["stems"], null_test_db=done["null_test_db"])
+    if options.dry_run:
+        return _dry_run(job, place, options, talk)
     began = time.perf_counter()
     _say_if_compiling(talk)
     with talk.progress(display(job.source.name)) as progress:
@@ -202,6 +216,8 @@ def _place(job: Job, options: SplitOptions) -> Path:
     ------
     RefusedError
         If something is there that must not be replaced.
+    OutputError
+        If a file is where the folder should be.
     """
     if options.exists == "rename":
         place, number = job.folder, 2
@@ -212,6 +228,16 @@ def _place(job: Job, options: SplitOptions) -> Path:
         raise RefusedError(
             f"{display(job.source)}: {display(job.folder)} already exists; use --exists overwrite "
             "or rename."
+        )
+    if job.folder.exists() and not job.folder.is_dir():
+        raise OutputError(
+            f"{display(job.source)}: {display(job.folder)} is a file where the folder of the stems "
+            "should be; choose another place with --out."
+        )
+    if job.folder.exists() and job.folder.samefile(job.source.parent):
+        raise RefusedError(
+            f"{display(job.source)} is in the folder that its stems would go to, and a stem could "
+            "replace it; choose another place with --out."
         )
     return job.folder
 
@@ -224,14 +250,25 @@ def _already_done(
     Raises
     ------
     RefusedError
-        If a finished run of another job is there.
+        If a finished run of another job is there, or sound files of unknown origin.
     """
     from audiosep.io.reading import sha256_of
     from audiosep.save import read_record
 
     record = read_record(place)
-    if record is None or not job.source.is_file():
+    try:
+        if not job.source.is_file():
+            return None
+    except OSError:  # reported when it is opened
         return None
+    if record is None:
+        strange = place.is_dir() and any(p.suffix.lower() in SUFFIXES for p in place.iterdir())
+        if not strange:
+            return None
+        raise RefusedError(
+            f"{display(job.source)}: {display(place)} holds sound files that no finished run has "
+            "left; use --exists overwrite, --exists rename or another --out."
+        )
     try:
         stems = {name: place / stem["file"] for name, stem in record["stems"].items()}
         about = record["input"]
@@ -263,7 +300,10 @@ def _dry_run(job: Job, place: Path, options: SplitOptions, talk: Talk) -> dict[s
     from audiosep.io import info
     from audiosep.presets import load_preset
 
-    about = info(job.source)
+    try:
+        about = info(job.source)
+    except InputError as error:
+        raise type(error)(f"{job.source} {error}") from None
     duration = max(0.0, about.duration - options.start)
     if options.duration is not None:
         duration = min(duration, options.duration)

@@ -73,9 +73,7 @@ def subtype_for(bits: Bits) -> str:
     return {16: "PCM_16", 24: "PCM_24", "float": "FLOAT"}[bits]
 
 
-def container_for(
-    format_: Format, bits: Bits, sr: int, n_channels: int, n_samples: int, limit: int = RIFF_LIMIT
-) -> str:
+def container_for(format_: Format, bits: Bits, sr: int, n_channels: int, n_samples: int) -> str:
     """Libsndfile's word for the container: WAV, RF64 for more than 4 GiB, or FLAC.
 
     Raises
@@ -87,10 +85,10 @@ def container_for(
         if n_channels > _FLAC_MAX_CHANNELS or sr > _FLAC_MAX_RATE:
             raise ParameterError(
                 f"flac holds at most {_FLAC_MAX_CHANNELS} channels and {_FLAC_MAX_RATE} Hz, this "
-                f"recording has {n_channels} and {sr}; use --format wav."
+                f"recording has {n_channels} channels at {sr} Hz; use --format wav."
             )
         return "FLAC"
     if n_channels > _WAV_MAX_CHANNELS:
         raise ParameterError(f"wav holds at most {_WAV_MAX_CHANNELS} channels, not {n_channels}.")
     n_bytes = n_samples * n_channels * (4 if bits == "float" else bits // 8)
-    return "RF64" if n_bytes > limit else "WAV"
+    return "RF64" if n_bytes > RIFF_LIMIT else "WAV"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -51,14 +52,14 @@ def find_inputs(arguments: Sequence[Path]) -> list[Path]:
     """
     found: dict[Path, None] = {}
     for argument in arguments:
-        if not argument.is_dir():
+        if not _is_folder(argument):
             found[argument] = None
             continue
         try:
             entries = sorted(argument.iterdir())
         except OSError as error:
             raise InputError(f"{display(argument)} cannot be listed: {error.strerror}.") from None
-        inside = [e for e in entries if e.suffix.lower() in SUFFIXES and not e.is_dir()]
+        inside = [e for e in entries if e.suffix.lower() in SUFFIXES and not _is_folder(e)]
         if not inside:
             raise InputError(f"{display(argument)} is a folder without recordings.")
         found.update(dict.fromkeys(inside))
@@ -71,8 +72,23 @@ def track_name(source: Path) -> str:
 
 
 def _shortened(name: str) -> str:
-    raw = os.fsencode(name)
-    return name if len(raw) <= _MAX_NAME_BYTES else os.fsdecode(raw[:_MAX_NAME_BYTES])
+    # Characters are taken off, not bytes: half a character is no valid name on every system.
+    name = name[:_MAX_NAME_BYTES]
+    while len(os.fsencode(name)) > _MAX_NAME_BYTES:
+        name = name[:-1]
+    return name
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # a name too long, a parent that may not be entered: reported when opened
+        return False
+
+
+def _folded(name: str) -> str:
+    """Equal for names that some file systems take for the same."""
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def plan_folders(sources: Iterable[Path], out: Path) -> list[Job]:
@@ -82,16 +98,16 @@ def plan_folders(sources: Iterable[Path], out: Path) -> list[Job]:
     (``a.wav`` and ``a.flac``: folders ``a.wav`` and ``a.flac``); what still collides is numbered.
     """
     sources = list(sources)
-    shared = Counter(track_name(s).casefold() for s in sources)
+    shared = Counter(_folded(track_name(s)) for s in sources)
     taken: set[str] = set()
     jobs = []
     for source in sources:
         name = track_name(source)
-        if shared[name.casefold()] > 1:
+        if shared[_folded(name)] > 1:
             name = _shortened(source.name.strip(". ") or "track")
         candidate, number = name, 2
-        while candidate.casefold() in taken:
+        while _folded(candidate) in taken:
             candidate, number = f"{name}-{number}", number + 1
-        taken.add(candidate.casefold())
+        taken.add(_folded(candidate))
         jobs.append(Job(source=source, folder=out / candidate))
     return jobs

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import stat
 import warnings
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +22,8 @@ from audiosep.types import MAX_SAMPLE_RATE, MIN_SAMPLE_RATE, Audio
 
 __all__ = ["AudioInfo", "Recording", "info", "open_recording", "read", "sha256_of"]
 
-_BLOCK_SAMPLES = 1 << 18
+_BLOCK_SAMPLES = 1 << 14  # short, because damage is found to within a block
+_UNKNOWN_LENGTH = 1 << 62  # libsndfile says 2^63 - 1 where the header of a stream has no length
 _NEEDS_OTHER_DECODER = {".m4a", ".mp4", ".aac", ".wma", ".ac3", ".mov", ".mkv", ".webm"}
 
 
@@ -37,7 +40,8 @@ class AudioInfo:
     sr : int
         Sample rate in Hz.
     n_channels, n_samples : int
-        Shape; the header's count of samples may be wrong in damaged files.
+        Shape; the header's count of samples may be wrong in damaged files, and is 0 in streams
+        whose header has none.
     bits : {16, 24, "float"}
         Bit depth that stems of this recording get.
     """
@@ -104,6 +108,12 @@ def _open(path: Path) -> Any:
     try:
         # Bytes, because names need not be valid text on every system.
         return soundfile.SoundFile(os.fsencode(path))
+    except TypeError:
+        # soundfile goes by this one ending, and wants rate and channels for what has no header.
+        raise InputError(
+            "is named .raw, which stands for audio without a header; rename it if it has one, or "
+            "convert it to WAV."
+        ) from None
     except soundfile.LibsndfileError as error:
         if path.suffix.lower() in _NEEDS_OTHER_DECODER:
             raise InputError(
@@ -121,7 +131,7 @@ def _open(path: Path) -> Any:
 
 def _reason(error: Exception) -> str:
     text = getattr(error, "error_string", None) or str(error)
-    return str(text).strip().rstrip(".")
+    return str(text).strip().removeprefix("Error : ").rstrip(".")
 
 
 def _info_of(path: Path, file: Any) -> AudioInfo:
@@ -135,7 +145,7 @@ def _info_of(path: Path, file: Any) -> AudioInfo:
         subtype=file.subtype,
         sr=int(file.samplerate),
         n_channels=int(file.channels),
-        n_samples=int(file.frames),
+        n_samples=int(file.frames) if file.frames < _UNKNOWN_LENGTH else 0,
         bits=bits_of_subtype(file.subtype),
     )
 
@@ -166,25 +176,52 @@ def info(path: str | os.PathLike[str]) -> AudioInfo:
         return _info_of(where, file)
 
 
-def _blocks(file: Any, n_wanted: int | None) -> Iterator[np.ndarray[Any, Any]]:
+def _blocks(file: Any, first: int, n_wanted: int | None) -> Iterator[np.ndarray[Any, Any]]:
     """Blocks of shape (samples, channels): never as many as a header claims at once."""
     import soundfile
 
     got = 0
+    if first:
+        try:
+            file.seek(first)
+        except soundfile.LibsndfileError as error:
+            raise DamagedAudioError(
+                f"cannot be read from {first / file.samplerate:g} s on ({_reason(error)}); it is "
+                "damaged or shorter than its header says."
+            ) from None
+    # soundfile seeks after every read of a seekable file, and that fails where the header has a
+    # wrong length or none.
+    file.seekable = lambda: False
     while n_wanted is None or got < n_wanted:
         n = _BLOCK_SAMPLES if n_wanted is None else min(_BLOCK_SAMPLES, n_wanted - got)
         try:
             block = file.read(n, dtype="float32", always_2d=True)
         except soundfile.LibsndfileError as error:
-            seconds = got / file.samplerate
+            seconds = (first + got) / file.samplerate
+            good = math.floor(100 * got / file.samplerate) / 100
+            rescue = f", or take the good part with --duration {good:g}" if good else ""
             raise DamagedAudioError(
-                f"is damaged after {seconds:.2f} s ({_reason(error)}); "
-                "restore it from a backup, or take the good part with --duration."
+                f"is damaged after {seconds:.2f} s ({_reason(error)}); restore it from a "
+                f"backup{rescue}."
             ) from None
         if len(block) == 0:
             return
+        _check_finite(block, first + got, file.samplerate)
         got += len(block)
         yield block
+
+
+def _check_finite(block: np.ndarray[Any, Any], first: int, sr: int) -> None:
+    with np.errstate(invalid="ignore"):  # infinity minus infinity
+        total = block.sum(dtype=np.float64)
+    if np.isfinite(total):
+        return
+    index, channel = np.argwhere(~np.isfinite(block))[0]
+    raise InputError(
+        f"cannot be used: sample {first + index} of channel {channel + 1} "
+        f"(at {(first + index) / sr:.3f} s) is {block[index, channel]}; repair it, for example in "
+        "an audio editor."
+    )
 
 
 def open_recording(
@@ -215,8 +252,11 @@ def open_recording(
     ParameterError
         If `start` or `duration` is out of range.
     """
-    if not start >= 0.0 or not (duration is None or duration > 0.0):
-        raise ParameterError(f"start {start} must not be negative and duration {duration} above 0.")
+    if not 0.0 <= start < math.inf or not (duration is None or 0.0 < duration < math.inf):
+        raise ParameterError(
+            f"start {start} must not be negative, duration {duration} must be above 0, and both "
+            "finite."
+        )
     where = _about(path)
     before = None
     notes: list[str] = []
@@ -224,19 +264,19 @@ def open_recording(
         before = where.stat()
         about = _info_of(where, file)
         first = round(start * about.sr)
-        if first and first >= about.n_samples:
+        if first and first >= about.n_samples > 0:
             raise InputError(
                 f"ends at {about.duration:.2f} s, before the start of {start:g} s; use an earlier "
                 "--start."
             )
-        if first:
-            file.seek(first)
         n_wanted = None if duration is None else max(1, round(duration * about.sr))
-        blocks = list(_blocks(file, n_wanted))
+        blocks = deque(_blocks(file, first, n_wanted))
         n_got = sum(len(block) for block in blocks)
         expected = about.n_samples - first
         if n_wanted is not None:
             expected = min(expected, n_wanted)
+    if _changed(before, where):
+        raise InputError("changed while it was read; try again when nothing writes to it.")
     if n_got == 0:
         raise InputError("holds no audio: 0 samples behind the header.")
     missing = missing_bytes(where)
@@ -249,12 +289,10 @@ def open_recording(
             f"the file ends early: the header says {about.n_samples / about.sr:.2f} s, "
             f"{(first + n_got) / about.sr:.2f} s could be decoded."
         )
-    if _changed(before, where):
-        raise InputError("changed while it was read; try again when nothing writes to it.")
     samples = np.empty((about.n_channels, n_got), dtype=np.float32)
     at = 0
     while blocks:
-        block = blocks.pop(0)
+        block = blocks.popleft()
         samples[:, at : at + len(block)] = block.T
         at += len(block)
     return Recording(audio=Audio(samples=samples, sr=about.sr), info=about, warnings=tuple(notes))

@@ -1,4 +1,4 @@
-"""How much audio a WAV header promises, and how much the file holds.
+"""How much audio a WAV or AIFF header promises, and how much the file holds.
 
 libsndfile corrects the count of a cut file without a word; whoever feeds an archive wants to know.
 """
@@ -6,6 +6,7 @@ libsndfile corrects the count of a cut file without a word; whoever feeds an arc
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 __all__ = ["missing_bytes"]
 
@@ -14,7 +15,7 @@ _MAX_CHUNKS = 1000
 
 
 def missing_bytes(path: Path) -> int:
-    """Bytes of audio that a RIFF or RF64 header promises beyond the end of the file.
+    """Bytes of audio that a RIFF, RF64 or AIFF header promises beyond the end of the file.
 
     Parameters
     ----------
@@ -29,7 +30,12 @@ def missing_bytes(path: Path) -> int:
     size = path.stat().st_size
     with path.open("rb") as file:
         start = file.read(12)
-        if len(start) < 12 or start[:4] not in (b"RIFF", b"RF64") or start[8:] != b"WAVE":
+        order: Literal["little", "big"]
+        if start[:4] in (b"RIFF", b"RF64") and start[8:] == b"WAVE":
+            order, samples = "little", b"data"
+        elif start[:4] == b"FORM" and start[8:] in (b"AIFF", b"AIFC"):
+            order, samples = "big", b"SSND"
+        else:
             return 0
         wide: int | None = None
         for _ in range(_MAX_CHUNKS):
@@ -37,11 +43,11 @@ def missing_bytes(path: Path) -> int:
             if len(header) < 8:
                 return 0
             name = header[:4]
-            length = int.from_bytes(header[4:], "little")
+            length = int.from_bytes(header[4:], order)
             if name == b"ds64":
                 wide = int.from_bytes(file.read(16)[8:], "little")
-                file.seek(length - 16, 1)
-            elif name == b"data":
+                file.seek(max(0, length - 16), 1)
+            elif name == samples:
                 if length == _UNKNOWN_SIZE:
                     if wide is None:
                         return 0

@@ -14,10 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from audiosep.errors import OutputError
+from audiosep.errors import OutputError, ParameterError
 from audiosep.io import formats
 from audiosep.io.exact import fits, quantise
 from audiosep.io.formats import Bits, Format
+from audiosep.io.naming import display
 from audiosep.types import Audio
 
 __all__ = ["WrittenStems", "beside", "check_writable", "move_into", "write", "write_stems"]
@@ -64,8 +65,16 @@ def check_writable(folder: Path) -> None:
             pass
     except OSError as error:
         raise OutputError(
-            f"cannot write to {folder}: {error.strerror or error}; choose another place with --out."
+            f"cannot write to {display(folder)}: {_why(error)}; choose another place with --out."
         ) from None
+
+
+def _why(error: Exception) -> str:
+    """Reason of a failure in a few words."""
+    if isinstance(error, FileExistsError | NotADirectoryError):
+        return "there is a file where a folder should be"
+    text = getattr(error, "strerror", None) or getattr(error, "error_string", None) or error
+    return str(text).removeprefix("Error : ").rstrip(".")
 
 
 @contextmanager
@@ -82,7 +91,7 @@ def beside(place: Path) -> Iterator[Path]:
         folder = Path(tempfile.mkdtemp(prefix=".audiosep-", dir=place.parent))
     except OSError as error:
         raise OutputError(
-            f"cannot write to {place.parent}: {error.strerror or error}; choose another place."
+            f"cannot write to {display(place.parent)}: {_why(error)}; choose another place."
         ) from None
     try:
         yield folder
@@ -103,7 +112,7 @@ def move_into(temporary: Path, place: Path, names: list[str]) -> None:
         for name in names:
             os.replace(temporary / name, place / name)
     except OSError as error:
-        raise OutputError(f"cannot write to {place}: {error.strerror or error}.") from None
+        raise OutputError(f"cannot write to {display(place)}: {_why(error)}.") from None
 
 
 def _create(path: Path, container: str, bits: Bits, sr: int, n_channels: int) -> Any:
@@ -114,7 +123,7 @@ def _create(path: Path, container: str, bits: Bits, sr: int, n_channels: int) ->
             os.fsencode(path), "w", sr, n_channels, formats.subtype_for(bits), format=container
         )
     except (soundfile.LibsndfileError, OSError) as error:
-        raise OutputError(f"cannot write {path.name}: {error}.") from None
+        raise OutputError(f"cannot write {display(path.name)}: {_why(error)}.") from None
     if bits == "float":
         # This chunk holds the time of writing, and the same run must give the same bytes.
         soundfile._snd.sf_command(
@@ -169,14 +178,17 @@ def write(
     """
     place = Path(os.fspath(path))
     depth = formats.bits_from(bits)
-    name = place.name
-    with beside(place) as folder:
-        write_stems(
-            folder, {"audio": audio}, audio, bits=depth, format_=formats.check_format(format, depth)
+    format_ = formats.check_format(format, depth)
+    stems = {"audio": audio}
+    if depth != "float" and not _all_fit(stems, audio, depth):
+        raise ParameterError(
+            f"samples reach {audio.peak:g}, beyond the {depth}-bit range; use bits='float' or a "
+            "lower level."
         )
-        written = next(folder.iterdir())
-        written.rename(folder / name) if written.name != name else None
-        move_into(folder, place.parent, [name])
+    with beside(place) as folder:
+        written = write_stems(folder, stems, audio, bits=depth, format_=format_)
+        os.replace(folder / written.files["audio"], folder / place.name)
+        move_into(folder, place.parent, [place.name])
 
 
 def write_stems(
@@ -276,7 +288,7 @@ def _write_all(
         for file in files.values():
             _sync(folder / file)
     except (soundfile.LibsndfileError, OSError) as error:
-        raise OutputError(f"cannot write the stems ({error}); is the disk full?") from None
+        raise OutputError(f"cannot write the stems ({_why(error)}); is the disk full?") from None
 
 
 def _largest_difference(folder: Path, files: dict[str, str], mixture: Audio, bits: Bits) -> float:
@@ -308,5 +320,5 @@ def _largest_difference(folder: Path, files: dict[str, str], mixture: Audio, bit
                     total += block
                 largest = max(largest, float(np.abs(total.T - wanted).max()))
     except (soundfile.LibsndfileError, OSError) as error:
-        raise OutputError(f"a written stem cannot be read again ({error}).") from None
+        raise OutputError(f"a written stem cannot be read again ({_why(error)}).") from None
     return largest

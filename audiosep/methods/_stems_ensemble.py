@@ -1,4 +1,4 @@
-"""Drums, bass and other by four opinions that are averaged; both music methods stand on it.
+"""Drums, bass and other by three opinions that are averaged; both music methods stand on it.
 
 References
 ----------
@@ -76,8 +76,8 @@ class Evidence:
 
     Parameters
     ----------
-    sharp, soft : np.ndarray [shape=(3, n_bands, n_frames)]
-        Shares of drums, bass and other that sum to one, with powers 2 and 1.
+    shares : np.ndarray [shape=(3, n_bands, n_frames)]
+        Shares of drums, bass and other, which sum to one.
     low_band_db : float
         Energy of strokes over that of held tones below 200 Hz: the mean, in dB, of what the
         two ways of telling them apart say.
@@ -85,8 +85,7 @@ class Evidence:
         0 to 1: how far rises of the low band count as kicks.
     """
 
-    sharp: _Matrix
-    soft: _Matrix
+    shares: _Matrix
     low_band_db: float
     kick_trust: float
 
@@ -135,17 +134,12 @@ def weigh_evidence(V: _Matrix, centres_hz: npt.NDArray[np.float64], frame_s: flo
 
     bass = low_pass(centres_hz, BASS_BELOW_HZ)
 
-    def three(power: float) -> _Matrix:
-        by_time = share(risen, held, power)
-        shape = share(struck, held, power)
-        below = kick_trust * by_time + (1.0 - kick_trust) * shape
-        drums = low * below + (1.0 - low) * shape
-        rest = 1.0 - drums
-        return np.stack([drums, rest * bass, rest * (1.0 - bass)]).astype(np.float32)
-
-    return Evidence(
-        sharp=three(2.0), soft=three(1.0), low_band_db=low_band_db, kick_trust=kick_trust
-    )
+    shape = share(struck, held)
+    below = kick_trust * share(risen, held) + (1.0 - kick_trust) * shape
+    drums = low * below + (1.0 - low) * shape
+    rest = 1.0 - drums
+    shares = np.stack([drums, rest * bass, rest * (1.0 - bass)]).astype(np.float32)
+    return Evidence(shares=shares, low_band_db=low_band_db, kick_trust=kick_trust)
 
 
 def _dictionary_shares(
@@ -233,22 +227,21 @@ def _fit_expert(
 
 def _block_masks(
     V: _Matrix,
-    sharp: _Matrix,
-    soft: _Matrix,
+    evidence: _Matrix,
     bands: Bands,
     spectrogram: Spectrogram,
     settings: MethodSettings,
 ) -> _Matrix:
-    """Average the four opinions on one block; masks and result are (3, bands, frames)."""
+    """Average the three opinions on one block; evidence and result are (3, bands, frames)."""
     level = float(V.max())
     if level <= 0.0:
-        return soft
+        return evidence
     V = V / np.float32(level)
     known = _dictionary_shares(V, bands, spectrogram, settings.n_threads)
-    sharp, soft = _shared(sharp * known), _shared(soft * known)
-    detailed, W, H, counts = _fit_expert(V, sharp, _DETAILED, settings, 0)
-    coarse, *_ = _fit_expert(V, sharp, _COARSE, settings, 1)
-    opinions = [soft, detailed, coarse]
+    start = _shared(evidence * known)
+    detailed, W, H, counts = _fit_expert(V, start, _DETAILED, settings, 0)
+    coarse, *_ = _fit_expert(V, start, _COARSE, settings, 1)
+    opinions = [detailed, coarse]
     drums = V * (0.5 * (detailed[0] + coarse[0]))
     rng = np.random.default_rng([settings.seed, 2])
     hits = hit_patches(drums, bands.centres_hz, spectrogram.frame_s, rng)
@@ -313,7 +306,7 @@ def estimate_masks(
         sums = sums / np.float32(peak)
     widths = bands.widths.astype(np.float32)[:, np.newaxis]
     evidence = weigh_evidence(sums / widths, bands.centres_hz, frame_s)
-    masks = np.zeros_like(evidence.soft)
+    masks = np.zeros_like(evidence.shares)
     total = np.zeros(sums.shape[1], dtype=np.float32)
     blocks = _blocks(sums.shape[1], frame_s)
     with one_blas_thread():
@@ -324,9 +317,9 @@ def estimate_masks(
             ramp = np.arange(1, stop - start + 1, dtype=np.float32)
             reach = max(1.0, 2.0 * round(_OVERLAP_S / frame_s / 2))
             fade = np.minimum(np.minimum(ramp, ramp[::-1]) / np.float32(reach), 1.0)
-            sharp, soft = (part[:, :, start:stop] for part in (evidence.sharp, evidence.soft))
+            part = evidence.shares[:, :, start:stop]
             masks[:, :, start:stop] += fade * _block_masks(
-                block, sharp, soft, bands, spectrogram, settings
+                block, part, bands, spectrogram, settings
             )
             total[start:stop] += fade
     masks /= total

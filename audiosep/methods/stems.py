@@ -1,7 +1,7 @@
 """Drums, bass and other: the default separation of music.
 
-Four opinions about the share of each source are averaged: running medians, two factorizations
-that start from them, and drum templates cut out of the recording itself. Nothing is trained.
+Running medians and a small dictionary say roughly what belongs to whom. Three opinions start from
+that and are averaged: two factorizations, and drum templates cut out of the recording itself.
 See ``docs/methods/stems.md`` for the equations and the measured quality.
 """
 

@@ -97,7 +97,12 @@ def beta_divergence(
         elif b == 2.0:
             each = 0.5 * (x - y) ** 2
         else:
-            each = (x**b + (b - 1.0) * y**b - b * x * y ** (b - 1.0)) / (b * (b - 1.0))
-    if weights is not None:
-        each = np.where(weights > 0, each * weights, 0.0)
+            both = np.where(x > 0, x * y ** (b - 1.0), 0.0)
+            each = (x**b + (b - 1.0) * y**b - b * both) / (b * (b - 1.0))
+        if b <= 1.0:
+            # Infinity minus infinity in the formulas, but the limit is clear.
+            each = np.where((x > 0) & (y == 0), np.inf, each)
+        each = np.maximum(each, 0.0)  # rounding can leave a little below
+        if weights is not None:
+            each = np.where(weights > 0, each * weights, 0.0)
     return float(each.sum())

@@ -56,7 +56,8 @@ def factorize(
         K; may be left out where `templates` or `activations` are given.
     beta : float or {"is", "kl", "euclidean"}
         Divergence: 0 Itakura-Saito, 1 Kullback-Leibler, 2 squared Euclidean, or any number from
-        -4 to 4. At beta <= 0 zeros of V count as 1e-9 of its mean.
+        -4 to 4. At beta <= 0 zeros of V count as 1e-9 of its mean; below 0 all is computed in
+        float64.
     max_iter : int >= 0
         Most iterations.
     tol : float >= 0
@@ -105,15 +106,20 @@ def factorize(
     """
     b = beta_from(beta)
     problem = _Problem.from_arguments(
-        V, n_components, templates, activations, fixed_templates, fixed_activations, weights
+        b, V, n_components, templates, activations, fixed_templates, fixed_activations, weights
     )
     if max_iter < 0 or not tol >= 0.0:
         raise ParameterError(f"max_iter={max_iter} and tol={tol} must not be negative.")
     threads = resolve_threads(n_threads)
     number = seed if isinstance(seed, int) else None
 
+    try:
+        rng = np.random.default_rng(seed)
+    except (TypeError, ValueError):
+        raise ParameterError(f"seed {seed!r} must be a whole number of at least 0.") from None
+
     data, scale = problem.scaled(b)
-    W, H = problem.start(data, scale, np.random.default_rng(seed))
+    W, H = problem.start(data, scale, rng)
     if scale == 0.0:
         return problem.finish(W, np.zeros_like(H), 1.0, [0.0], Stop.SILENT, b, number)
 
@@ -142,7 +148,11 @@ def factorize(
                 stop = Stop.CONVERGED
                 break
         losses.append(update.loss())
-    absolute = [loss * scale**b for loss in losses]
+    try:
+        unit = scale**b
+    except OverflowError:
+        unit = math.inf
+    absolute = [loss * unit if loss else 0.0 for loss in losses]
     return problem.finish(W, H, scale, absolute, stop, b, number)
 
 
@@ -158,6 +168,7 @@ class _Problem:
     """Checked arguments, frames-major."""
 
     V: FloatArray
+    dtype: np.dtype[Any]  # of the result
     n_components: int
     W0: FloatArray | None
     H0: FloatArray | None
@@ -168,6 +179,7 @@ class _Problem:
     @classmethod
     def from_arguments(
         cls,
+        beta: float,
         V: npt.ArrayLike,
         n_components: int | None,
         templates: npt.ArrayLike | None,
@@ -177,6 +189,10 @@ class _Problem:
         weights: npt.ArrayLike | None,
     ) -> _Problem:
         matrix = _non_negative("V", V, None)
+        dtype = matrix.dtype
+        if beta < 0.0:
+            # Powers of the model below -2 leave the range of float32.
+            matrix = matrix.astype(np.float64, copy=False)
         n_bins, n_frames = matrix.shape
         W0 = None if templates is None else _non_negative("templates", templates, matrix.dtype)
         H0 = (
@@ -187,8 +203,10 @@ class _Problem:
             K = W0.shape[1] if W0 is not None else H0.shape[0] if H0 is not None else None
         if K is None:
             raise ParameterError("give n_components, templates or activations.")
-        if K < 1:
-            raise ParameterError(f"n_components={K} must be at least 1; try 8 for a short loop.")
+        if not isinstance(K, (int, np.integer)) or K < 1:
+            raise ParameterError(
+                f"n_components={K} must be a whole number of at least 1; try 8 for a short loop."
+            )
         for name, got, want in (
             ("templates", W0, (n_bins, K)),
             ("activations", H0, (K, n_frames)),
@@ -200,12 +218,13 @@ class _Problem:
             raise ParameterError(f"weights has shape {G.shape}, expected {matrix.shape} like V.")
         return cls(
             V=matrix,
-            n_components=K,
+            dtype=dtype,
+            n_components=int(K),
             W0=W0,
             H0=H0,
             fixed_templates=_flags("fixed_templates", fixed_templates, K, W0 is not None),
             fixed_activations=_flags("fixed_activations", fixed_activations, K, H0 is not None),
-            weights=None if G is None else np.ascontiguousarray(G.T),
+            weights=None if G is None else np.array(G.T, order="C"),  # writable: one compilation
         )
 
     def scaled(self, beta: float) -> tuple[FloatArray, float]:
@@ -221,7 +240,8 @@ class _Problem:
         mean = float(data.sum(dtype=np.float64)) / max(n_observed, 1)
         if mean == 0.0:
             return np.zeros_like(data), 0.0
-        scale = 2.0 ** round(math.log2(mean))
+        # Not below the normal numbers: the scale must be one of the data's own type.
+        scale = 2.0 ** max(round(math.log2(mean)), int(np.finfo(data.dtype).minexp))
         data = data / np.asarray(scale, data.dtype)
         if beta <= 0.0:
             np.maximum(data, data.dtype.type(_SMALLEST_DATA), out=data)
@@ -257,9 +277,12 @@ class _Problem:
         sums = np.where(keep, 1.0, sums)
         H = H * (sums * scale).astype(H.dtype)
         W = W / sums[:, np.newaxis].astype(W.dtype)
+        if self.H0 is not None:
+            # Silence, and levels far apart, must not touch what is fixed.
+            H = np.where(self.fixed_activations, self.H0.T, H)
         return Factorization(
-            templates=W.T,
-            activations=np.ascontiguousarray(H.T),
+            templates=W.astype(self.dtype, copy=False).T,
+            activations=np.ascontiguousarray(H.T, dtype=self.dtype),
             losses=np.asarray(losses),
             n_iter=len(losses) - 1,
             stop=stop,
@@ -270,7 +293,7 @@ class _Problem:
 
 def _non_negative(name: str, value: npt.ArrayLike, dtype: Any) -> FloatArray:
     array = np.asarray(value)
-    if array.dtype == object or np.iscomplexobj(array):
+    if array.dtype.kind not in "biuf":
         raise ParameterError(
             f"{name} has dtype {array.dtype}; give real numbers, e.g. np.abs({name})."
         )

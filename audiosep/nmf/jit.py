@@ -7,8 +7,10 @@ anew in every process. ``NUMBA_CACHE_DIR`` overrides the place.
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import os
+import shutil
 import tempfile
 from collections.abc import Callable
 from functools import cache
@@ -49,7 +51,9 @@ def _place() -> tuple[Path, bool]:
         home = None
     if home is not None and _writable(home):
         return home / f"kernels-{_sources_digest()}", True
-    return Path(tempfile.mkdtemp(prefix="audiosep-kernels-")), False
+    temporary = Path(tempfile.mkdtemp(prefix="audiosep-kernels-"))
+    atexit.register(shutil.rmtree, temporary, ignore_errors=True)
+    return temporary, False
 
 
 def _sources_digest() -> str:

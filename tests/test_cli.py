@@ -1,0 +1,778 @@
+"""The command: results, words and exit codes, as a person or a script meets them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import files
+import numpy as np
+import pytest
+
+import audiosep
+from audiosep import cli
+from audiosep.presets import preset_names
+
+SMALL = files.SMALL
+KEYS = {"input", "status", "stems", "null_test_db", "seconds", "error", "warnings"}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _compiled():
+    """Compile the kernels once, so that no test waits for them."""
+    audiosep.separate(files.noise(), 8000, **files.SMALL_SETTINGS)
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """Work in an empty folder, where relative paths are short."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def inside(here, monkeypatch, capsys):
+    """Run the command inside this process: the same code, without the start."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["audiosep", *map(str, arguments)])
+        with pytest.raises(SystemExit) as caught:
+            cli.main()
+        said = capsys.readouterr()
+        return files.Ended(caught.value.code or 0, said.out, said.err)
+
+    return run
+
+
+def split(run, *arguments, **around):
+    return run("split", *SMALL, *arguments, **around)
+
+
+def lines(text):
+    return [json.loads(line) for line in text.splitlines()]
+
+
+# Exit codes, by the installed command
+
+
+def test_all_good(here):
+    files.write_sound("a.wav", files.integers(4000))
+    files.write_sound("b.flac", format="FLAC")
+    ended = split(files.audiosep, "a.wav", "b.flac")
+    assert ended.code == 0
+    assert ended.out.splitlines() == [
+        f"separated/{track}/{stem}.wav" for track in "ab" for stem in ("source-1", "source-2")
+    ]
+    assert ended.err.count("they add up to it exactly (null test)") == 2
+    total = sum(files.whole_numbers(path) for path in ended.out.splitlines()[:2])
+    np.testing.assert_array_equal(total, files.whole_numbers("a.wav"))
+    assert sorted(os.listdir("separated/a")) == [  # noqa: PTH208
+        "audiosep.json",
+        "source-1.wav",
+        "source-2.wav",
+    ]
+    assert files.leftovers(here) == []
+
+
+def test_some_bad(here):
+    Path("bad.wav").write_text("text")
+    files.write_sound("good.wav")
+    ended = split(files.audiosep, "bad.wav", "absent.wav", "good.wav", "-q")
+    assert ended.code == 1
+    assert ended.err.splitlines() == [
+        "audiosep: bad.wav is not audio that can be read (Format not recognised).",
+        "audiosep: absent.wav does not exist.",
+    ]
+    assert ended.out.splitlines() == [f"separated/good/source-{i}.wav" for i in (1, 2)]
+    assert sorted(os.listdir("separated")) == ["good"]  # noqa: PTH208
+
+
+def test_all_bad(here):
+    Path("bad.wav").write_text("text")
+    Path("folder").mkdir()
+    ended = split(files.audiosep, "bad.wav", "absent.wav", "folder")
+    assert ended.code == 3
+    assert ended.out == ""
+    assert len(ended.err.splitlines()) == 3
+    assert all(line.startswith("audiosep: ") for line in ended.err.splitlines())
+    assert "folder is a folder without recordings" in ended.err
+
+
+def test_usage(here):
+    files.write_sound("a.wav")
+    ended = files.audiosep("split", "a.wav", "--preset", "nope")
+    assert ended.code == 2
+    assert ended.err == (
+        f"audiosep: unknown preset 'nope'; there are {', '.join(preset_names())}.\n"
+    )
+    ended = files.audiosep("split", "a.wav", "--nonsense")
+    assert ended.code == 2
+    assert "--nonsense" in ended.err
+    assert os.listdir() == ["a.wav"]  # noqa: PTH208
+
+
+def test_refused(here):
+    files.write_sound("a.wav")
+    assert split(files.audiosep, "a.wav").code == 0
+    before = files.tree("separated")
+    ended = split(files.audiosep, "a.wav", "--seed", "1")
+    assert ended.code == 5
+    assert ended.out == ""
+    assert "other settings or from another recording; use --exists overwrite" in ended.err
+    assert files.tree("separated") == before
+
+
+def test_cannot_write(here):
+    files.write_sound("a.wav")
+    Path("file").write_text("mine")
+    for out in ("file", "file/below"):
+        ended = split(files.audiosep, "a.wav", "-o", out)
+        assert ended.code == 4
+        assert ended.err == (
+            f"audiosep: cannot write to {out}: there is a file where a folder should be; choose "
+            "another place with --out.\n"
+        )
+    assert files.tree(here).keys() == {"a.wav", "file"}
+
+
+@pytest.mark.parametrize("format_", ["wav", "flac"])
+def test_no_room_for_the_stems(here, format_):
+    pytest.importorskip("resource")
+    files.write_sound("a.wav", files.noise(100_000))
+    files.write_sound("b.wav", files.noise(1000))
+    assert split(files.audiosep, "a.wav", "--format", format_, "-q").code == 0
+    before = files.tree(here)
+
+    again = ["--format", format_, "--exists", "overwrite", "--seed", "1"]
+    ended = split(files.audiosep, "a.wav", *again, largest_file=100_000)
+    assert ended.code == 4
+    assert ended.err.startswith("audiosep: a.wav: cannot write the stems (")
+    assert ended.err.endswith("is the disk full?\n")
+    assert files.tree(here) == before
+    assert files.leftovers(here) == []
+    # A recording with smaller stems is still done.
+    ended = split(files.audiosep, "a.wav", "b.wav", *again, largest_file=100_000)
+    assert ended.code == 1
+    assert len(ended.out.splitlines()) == 2
+    assert files.leftovers(here) == []
+
+
+def test_interrupted(here):
+    files.write_sound("a.wav")
+    files.write_sound("long.wav", files.noise(44100 * 60), 44100)
+    command = [*files.COMMAND, "split", "--preset", "components", "--iterations", "5000"]
+    with subprocess.Popen(
+        [*command, "a.wav", "long.wav"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        deadline = time.monotonic() + 60
+        while not Path("separated/a/audiosep.json").exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        time.sleep(1.0)
+        assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        began = time.monotonic()
+        out, err = process.communicate(timeout=60)
+        took = time.monotonic() - began
+    assert process.returncode == 130
+    assert took < 2.5
+    assert err.splitlines()[-1] == (
+        "audiosep: interrupted; run the same command again to go on."
+    )
+    assert "Traceback" not in err
+    assert out.splitlines() == [f"separated/a/source-{i}.wav" for i in (1, 2)]
+    assert os.listdir("separated") == ["a"]  # noqa: PTH208
+
+
+@pytest.mark.parametrize("delay", [0.1, 0.3])
+def test_interrupted_at_the_start(here, delay):
+    files.write_sound("long.wav", files.noise(44100 * 30), 44100)
+    with subprocess.Popen(
+        [*files.COMMAND, "split", "long.wav"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        time.sleep(delay)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    if b"site" in err or process.returncode == -signal.SIGINT:
+        pytest.skip("the interpreter itself had not started")
+    assert process.returncode == 130
+    assert b"Traceback" not in err
+    assert out == b""
+
+
+# Output
+
+
+def test_json_lines(here):
+    files.write_sound("good.wav")
+    files.cut(files.write_sound("cut.wav"), 0.5)
+    Path("bad.wav").write_text("text")
+    Path("folder").mkdir()
+    ended = split(files.audiosep, "good.wav", "bad.wav", "cut.wav", "folder", "--json", "-q")
+    assert ended.code == 1
+    assert ended.err == ""  # errors are in the lines
+    entries = lines(ended.out)
+    assert all(set(entry) == KEYS for entry in entries)
+    by_input = {entry["input"]: entry for entry in entries}
+    assert set(by_input) == {"good.wav", "bad.wav", "cut.wav", "folder"}
+    good, bad, cut = (by_input[f"{name}.wav"] for name in ("good", "bad", "cut"))
+    assert (good["status"], good["error"], good["null_test_db"]) == ("done", None, -300.0)
+    assert good["seconds"] > 0
+    assert good["stems"] == {f"source-{i}": f"separated/good/source-{i}.wav" for i in (1, 2)}
+    assert all(Path(path).is_file() for path in good["stems"].values())
+    assert (bad["status"], bad["stems"], bad["null_test_db"]) == ("failed", {}, None)
+    assert bad["error"].startswith("bad.wav is not audio")
+    assert cut["status"] == "done"
+    assert "ends early: 0.25 s" in cut["warnings"][0]
+    assert by_input["folder"]["status"] == "failed"
+    (again, *_) = lines(split(files.audiosep, "good.wav", "--json").out)
+    assert again == good | {"status": "skipped", "seconds": 0.0}
+
+
+def test_quiet_says_only_errors_and_verbose_says_why(inside):
+    files.write_sound("a.wav")
+    files.cut(files.write_sound("cut.wav"), 0.5)
+    ended = split(inside, "a.wav", "cut.wav", "-q", "-o", "q")
+    assert (ended.code, ended.err, len(ended.out.splitlines())) == (0, "", 4)
+    ended = split(inside, "a.wav", "cut.wav", "-v", "-o", "v")
+    assert len(ended.out.splitlines()) == 4
+    assert "found blindly, by timbre" in ended.err
+    assert "audiosep: warning: cut.wav: the file ends early" in ended.err
+
+
+def test_stdout_holds_paths_and_nothing_else(inside):
+    files.write_sound("a.wav")
+    Path("bad.wav").write_text("text")
+    for more in ([], ["-v"]):
+        ended = split(inside, "a.wav", "bad.wav", "absent.wav", *more)
+        assert all(Path(line).is_file() for line in ended.out.splitlines())
+        assert len(ended.out.splitlines()) == 2
+
+
+def test_a_reader_that_stops_early(here):
+    for name in "abcd":
+        files.write_sound(f"{name}.wav")
+    for arguments in (
+        ["presets"],
+        ["split", *SMALL, "a.wav", "b.wav", "c.wav", "d.wav"],
+        ["split", *SMALL, "a.wav", "b.wav", "c.wav", "d.wav", "--json", "-o", "j"],
+    ):
+        with subprocess.Popen(
+            [*files.COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as process:
+            assert process.stdout.readline()
+            process.stdout.close()
+            err = process.stderr.read()
+            process.wait(timeout=60)
+        assert "Traceback" not in err
+        assert "BrokenPipe" not in err
+        assert "Exception ignored" not in err
+        assert process.returncode in (0, 1)
+    assert files.leftovers(here) == []
+
+
+@pytest.mark.parametrize(
+    "env",
+    [
+        {"NO_COLOR": "1", "TERM": "dumb"},
+        {"LANG": "C", "LC_ALL": "C"},
+        {"PYTHONIOENCODING": "ascii", "COLUMNS": "40"},
+    ],
+    ids=str,
+)
+def test_plain_terminals(here, env):
+    files.write_sound("naïve 🎵.wav")
+    ended = split(files.audiosep, "naïve 🎵.wav", "absent é.wav", env=env)
+    assert ended.code == 1
+    assert len(ended.out.splitlines()) == 2
+    assert "absent" in ended.err
+    assert "\x1b" not in ended.out + ended.err
+    assert "Traceback" not in ended.err
+    assert Path("separated/naïve 🎵/source-1.wav").is_file()
+
+
+def test_debug_shows_the_traceback_and_nothing_else_does(inside):
+    Path("bad.wav").write_text("text")
+    assert "Traceback" not in split(inside, "bad.wav", "-v").err
+    ended = split(inside, "bad.wav", "--debug")
+    assert ended.code == 3
+    assert "Traceback" in ended.err
+    assert ended.err.splitlines()[-1].startswith("audiosep: bad.wav is not audio")
+
+
+# Help
+
+
+def test_help_is_fast_and_imports_nothing_heavy():
+    best = 9.0
+    for _ in range(5):
+        began = time.perf_counter()
+        ended = files.audiosep("--help")
+        best = min(best, time.perf_counter() - began)
+        assert ended.code == 0
+        if best < 0.4:
+            break
+    assert best < 0.4
+    code = (
+        "import sys; from audiosep.cli import main; sys.argv = ['audiosep', *sys.argv[1:]]\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "heavy = {'numpy', 'scipy', 'numba', 'librosa', 'soundfile'} & sys.modules.keys()\n"
+        "sys.exit(f'imported {heavy}' if heavy else 0)\n"
+    )
+    for arguments in (["--help"], ["split", "--help"], ["--version"]):
+        done = subprocess.run(
+            [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_help_says_what_there_is(inside, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    for flag in ("--help", "-h"):
+        ended = inside(flag)
+        assert ended.code == 0
+        for word in ("split", "info", "presets", "Exit codes", "130 interrupted"):
+            assert word in ended.out
+    ended = inside("split", "--help")
+    for word in ("Everyday options", "Expert options", "--exists", "--seed", "--mask-exponent"):
+        assert word in ended.out
+
+
+def test_no_arguments_show_the_help(inside):
+    ended = inside()
+    assert ended.code == 2
+    assert "Usage" in ended.out + ended.err
+
+
+def test_version_and_module(inside):
+    assert inside("--version").out == f"audiosep {audiosep.__version__}\n"
+    done = subprocess.run(
+        [sys.executable, "-m", "audiosep", "--version"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == f"audiosep {audiosep.__version__}\n"
+
+
+# Options
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--preset", "auto", "-n", "3"], "to choose the number of sources use the preset"),
+        (["-n", "0"], "n_sources=0 must be a whole number of at least 1"),
+        (["-n", "x"], "-n"),
+        (["--components", "0"], "n_components=0"),
+        (["--iterations", "0"], "max_iter=0"),
+        (["--beta", "foo"], "beta 'foo' is unknown; use"),
+        (["--beta", "99"], "beta '99' is unknown; use"),
+        (["--mask-exponent", "99"], "use 0.1 to 10"),
+        (["--seed", "-1"], "seed=-1"),
+        (["--seed", "x"], "--seed"),
+        (["--threads", "0"], "n_threads=0 must be at least 1"),
+        (["--bits", "8"], "bits '8' is unknown; use 16, 24 or float"),
+        (["--format", "mp3"], "format 'mp3' is unknown; use wav or flac"),
+        (["--format", "flac", "--bits", "float"], "flac holds no float"),
+        (["--exists", "maybe"], "--exists 'maybe' is unknown; use skip, overwrite, rename, fail"),
+        (["--start", "-1"], "--start -1 is out of range"),
+        (["--start", "nan"], "--start nan is out of range"),
+        (["--start", "inf"], "--start inf is out of range"),
+        (["--duration", "0"], "--duration 0 is out of range"),
+        (["--duration", "nan"], "--duration nan is out of range"),
+        (["--duration", "inf"], "--duration inf is out of range"),
+        (["--sead", "1"], "No such option"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_usage_errors(inside, monkeypatch, arguments, words):
+    monkeypatch.setenv("COLUMNS", "200")
+    files.write_sound("a.wav")
+    ended = split(inside, "a.wav", *arguments)
+    assert ended.code == 2
+    assert words in ended.err
+    assert ended.out == ""
+    assert "Traceback" not in ended.err
+    assert os.listdir() == ["a.wav"]  # noqa: PTH208
+
+
+def test_no_input(inside):
+    ended = inside("split")
+    assert ended.code == 2
+    assert "IN" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "n_samples"),
+    [(["--start", "0.25"], 2000), (["--duration", "0.1"], 800), (["--duration", "99"], 4000)],
+)
+def test_parts(inside, arguments, n_samples):
+    files.write_sound("a.wav")
+    ended = split(inside, "a.wav", *arguments)
+    assert files.sounds(ended.out.splitlines()[0]).shape == (2, n_samples)
+
+
+def test_start_behind_the_end(inside):
+    files.write_sound("a.wav")
+    ended = split(inside, "a.wav", "--start", "99")
+    assert ended.code == 3
+    assert ended.err == (
+        "audiosep: a.wav ends at 0.50 s, before the start of 99 s; use an earlier --start.\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("subtype", "arguments", "wanted"),
+    [
+        ("PCM_16", [], "PCM_16"),
+        ("PCM_24", [], "PCM_24"),
+        ("PCM_U8", [], "PCM_24"),
+        ("FLOAT", [], "FLOAT"),
+        ("FLOAT", ["--bits", "16"], "PCM_16"),
+        ("PCM_16", ["--bits", "float"], "FLOAT"),
+        ("FLOAT", ["--format", "flac"], "PCM_24"),
+        ("PCM_16", ["--format", "flac", "--bits", "24"], "PCM_24"),
+    ],
+)
+def test_depth_of_the_stems(inside, subtype, arguments, wanted):
+    files.write_sound("a.wav", subtype=subtype)
+    (entry,) = lines(split(inside, "a.wav", "--json", *arguments).out)
+    assert {audiosep.io.info(p).subtype for p in entry["stems"].values()} == {wanted}
+    assert entry["null_test_db"] < (-120 if wanted == "FLOAT" else -299)
+
+
+def test_stems_beyond_the_range_become_float_and_it_is_said(inside):
+    files.write_sound("a.wav", files.noise(peak=4.0), subtype="FLOAT")
+    ended = split(inside, "a.wav", "--bits", "16", "-v")
+    assert "beyond the 16-bit range, so all stems of this recording are 32-bit float" in ended.err
+    subtypes = {audiosep.io.info(path).subtype for path in ended.out.splitlines()}
+    assert subtypes == {"FLOAT"}
+
+
+def test_flac_of_16_channels(inside):
+    files.write_sound("a.wav", files.noise(n_channels=16))
+    ended = split(inside, "a.wav", "--format", "flac")
+    assert ended.code == 2
+    assert ended.err.startswith("audiosep: a.wav: flac holds at most 8 channels")
+    assert files.leftovers(".") == []
+
+
+def test_bytes_depend_on_the_seed_and_not_on_threads(inside):
+    files.write_sound("a.wav", files.noise(20000))
+    trees = {}
+    for name, more in {
+        "one": ["--threads", "1"],
+        "two": ["--threads", "2"],
+        "again": [],
+        "seed": ["--seed", "1"],
+    }.items():
+        assert split(inside, "a.wav", "-o", name, "-q", *more).code == 0
+        trees[name] = files.tree(Path(name) / "a")
+        trees[name].pop("audiosep.json")
+    assert trees["one"] == trees["two"] == trees["again"]
+    assert trees["seed"] != trees["one"]
+
+
+# What is already there
+
+
+def test_skip_is_the_default_and_means_the_same_job(inside):
+    files.write_sound("a.wav")
+    first = split(inside, "a.wav")
+    before = {p: p.stat().st_mtime_ns for p in Path("separated").rglob("*")}
+    again = split(inside, "a.wav")
+    assert (again.code, again.out) == (0, first.out)
+    assert again.err == "a.wav: already done, in separated/a\n"
+    assert {p: p.stat().st_mtime_ns for p in Path("separated").rglob("*")} == before
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        ["--seed", "1"],
+        ["--iterations", "3"],
+        ["--mask-exponent", "2"],
+        ["--bits", "24"],
+        ["--format", "flac"],
+        ["--start", "0.1"],
+        ["--duration", "0.1"],
+        ["--preset", "harmonic-percussive"],
+    ],
+    ids=" ".join,
+)
+def test_another_job_in_the_same_place_is_refused(inside, more):
+    files.write_sound("a.wav")
+    split(inside, "a.wav")
+    before = files.tree("separated")
+    for dry in ([], ["--dry-run"]):
+        ended = split(inside, "a.wav", *more, *dry)
+        assert ended.code == 5
+        assert ended.err.startswith("audiosep: a.wav: separated/a holds stems made with other")
+    assert files.tree("separated") == before
+
+
+def test_another_recording_of_the_same_name_is_refused(inside):
+    files.write_sound("a.wav")
+    split(inside, "a.wav")
+    files.write_sound("a.wav", files.noise(seed=9))
+    assert split(inside, "a.wav").code == 5
+
+
+def test_another_version_is_another_job(inside):
+    files.write_sound("a.wav")
+    split(inside, "a.wav")
+    path = Path("separated/a/audiosep.json")
+    path.write_text(path.read_text().replace(f'"{audiosep.__version__}"', '"0.0.0"', 1))
+    assert split(inside, "a.wav").code == 5
+
+
+def test_threads_and_words_are_no_other_job(inside):
+    files.write_sound("a.wav")
+    split(inside, "a.wav")
+    (entry,) = lines(split(inside, "a.wav", "--threads", "1", "-v", "--json").out)
+    assert entry["status"] == "skipped"
+
+
+def test_a_missing_stem_is_made_again(inside):
+    files.write_sound("a.wav")
+    split(inside, "a.wav")
+    before = files.tree("separated")
+    Path("separated/a/source-2.wav").unlink()
+    ended = split(inside, "a.wav")
+    assert ended.code == 0
+    assert "already done" not in ended.err
+    after = files.tree("separated")
+    assert after["a/source-2.wav"] == before["a/source-2.wav"]
+
+
+def test_overwrite_takes_the_stems_of_the_run_before_and_nothing_else(inside):
+    files.write_sound("a.wav")
+    split(inside, "a.wav", "-n", "3")
+    Path("separated/a/notes.txt").write_text("mine")
+    files.write_sound("separated/a/mine.wav")
+    ended = split(inside, "a.wav", "-n", "2", "--exists", "overwrite")
+    assert ended.code == 0
+    assert sorted(os.listdir("separated/a")) == [  # noqa: PTH208
+        "audiosep.json",
+        "mine.wav",
+        "notes.txt",
+        "source-1.wav",
+        "source-2.wav",
+    ]
+    assert Path("separated/a/notes.txt").read_text() == "mine"
+
+
+def test_rename(inside):
+    files.write_sound("a.wav")
+    places = [split(inside, "a.wav", "--exists", "rename").out.splitlines()[0] for _ in range(3)]
+    assert places == [f"separated/a{end}/source-1.wav" for end in ("", "-2", "-3")]
+
+
+def test_fail(inside):
+    files.write_sound("a.wav")
+    files.write_sound("b.wav")
+    assert split(inside, "a.wav", "--exists", "fail").code == 0
+    ended = split(inside, "a.wav", "--exists", "fail")
+    assert ended.code == 5
+    assert "separated/a already exists; use --exists overwrite or rename" in ended.err
+    assert split(inside, "a.wav", "b.wav", "--exists", "fail").code == 1
+
+
+@pytest.mark.parametrize("record", [None, "not json"])
+def test_sound_files_of_unknown_origin_are_not_replaced(inside, record):
+    files.write_sound("a.wav")
+    Path("separated/a").mkdir(parents=True)
+    Path("separated/a/source-1.wav").write_text("mine")
+    if record:
+        Path("separated/a/audiosep.json").write_text(record)
+    before = files.tree("separated")
+    ended = split(inside, "a.wav")
+    assert ended.code == 5
+    assert "holds sound files that no finished run has left" in ended.err
+    assert files.tree("separated") == before
+    assert split(inside, "a.wav", "--exists", "overwrite").code == 0
+
+
+def test_a_folder_with_other_things_in_it_is_used(inside):
+    files.write_sound("a.wav")
+    Path("separated/a").mkdir(parents=True)
+    Path("separated/a/notes.txt").write_text("mine")
+    assert split(inside, "a.wav").code == 0
+    assert Path("separated/a/notes.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("exists", ["skip", "overwrite"])
+def test_a_recording_is_never_replaced_by_its_own_stems(inside, exists):
+    Path("source-1").mkdir()
+    files.write_sound("source-1/source-1.wav")
+    before = files.tree("source-1")
+    ended = split(inside, "source-1/source-1.wav", "-o", ".", "--exists", exists)
+    assert ended.code == 5
+    assert "is in the folder that its stems would go to" in ended.err
+    assert files.tree("source-1") == before
+    assert split(inside, "source-1/source-1.wav", "-o", ".", "--exists", "rename").code == 0
+
+
+def test_a_file_where_the_folder_of_the_stems_should_be(inside):
+    files.write_sound("a.wav")
+    Path("separated").mkdir()
+    Path("separated/a").write_text("mine")
+    ended = split(inside, "a.wav")
+    assert ended.code == 4
+    assert "separated/a is a file where the folder of the stems should be" in ended.err
+    assert files.tree("separated") == {"a": b"mine"}
+
+
+def test_dry_run_writes_nothing(inside):
+    files.write_sound("a.wav")
+    Path("bad.wav").write_text("text")
+    before = files.tree(".")
+    ended = split(inside, "a.wav", "--dry-run")
+    assert ended.code == 0
+    assert ended.out.startswith("a.wav: 0.5 s, 8000 Hz, 2 channel(s) -> separated/a/")
+    ended = split(inside, "a.wav", "bad.wav", "--dry-run", "--json")
+    assert ended.code == 1
+    good, bad = lines(ended.out)
+    assert (good["status"], good["folder"]) == ("planned", "separated/a")
+    assert bad["error"] == "bad.wav is not audio that can be read (Format not recognised)."
+    assert files.tree(".") == before
+    assert not Path("separated").exists()
+    split(inside, "a.wav")
+    (entry,) = lines(split(inside, "a.wav", "--dry-run", "--json").out)
+    assert entry["status"] == "skipped"
+
+
+# Several recordings
+
+
+def test_names_that_differ_by_ending_or_case(inside):
+    for name in ("a.wav", "A.wav", "a.flac"):
+        files.write_sound(name, format="FLAC" if name.endswith("flac") else "WAV")
+    (Path("x")).mkdir()
+    files.write_sound("x/a.wav", files.noise(seed=3))
+    ended = split(inside, "a.wav", "a.flac", "A.wav", "x/a.wav", "--json")
+    folders = [Path(entry["stems"]["source-1"]).parent.name for entry in lines(ended.out)]
+    assert folders == ["a.wav", "a.flac", "A.wav-2", "a.wav-3"]
+    assert len(list(Path("separated").iterdir())) == 4
+
+
+def test_folders(inside):
+    Path("tapes/below").mkdir(parents=True)
+    files.write_sound("tapes/b.wav")
+    files.write_sound("tapes/a.flac", format="FLAC")
+    files.write_sound("tapes/below/c.wav")
+    Path("tapes/notes.txt").write_text("text")
+    ended = split(inside, "tapes", "tapes/b.wav", "--json")
+    assert [entry["input"] for entry in lines(ended.out)] == ["tapes/a.flac", "tapes/b.wav"]
+    assert ended.code == 0
+
+
+def test_results_below_the_input_folder_are_not_taken_for_recordings(inside):
+    files.write_sound("a.wav")
+    for _ in range(2):
+        entries = lines(split(inside, ".", "-o", ".", "--json").out)
+        assert [entry["input"] for entry in entries] == ["a.wav"]
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (RuntimeError("boom"), "failed unexpectedly (RuntimeError: boom); see --debug."),
+        (KeyError("boom"), "failed unexpectedly (KeyError: 'boom'); see --debug."),
+        (MemoryError(), "needs more memory than there is; take a part with --duration."),
+        (OSError(5, "Input/output error"), "Input/output error); see --debug."),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_whatever_happens_to_one_the_others_are_done(inside, monkeypatch, error, words):
+    from audiosep import separator
+
+    real = separator.open_recording
+
+    def fail_once(path, **part):
+        if path.name == "a.wav":
+            raise error
+        return real(path, **part)
+
+    monkeypatch.setattr(separator, "open_recording", fail_once)
+    files.write_sound("a.wav")
+    files.write_sound("b.wav")
+    ended = split(inside, "a.wav", "b.wav")
+    assert ended.code == 1
+    assert len(ended.out.splitlines()) == 2
+    assert ended.err.startswith("audiosep: a.wav ")
+    assert words in ended.err
+    first, second = lines(split(inside, "a.wav", "b.wav", "--json", "-o", "j").out)
+    assert (first["status"], second["status"]) == ("failed", "done")
+    assert words in first["error"]
+
+
+# Names
+
+
+def test_names_that_would_write_to_the_terminal(here):
+    raw = [b"esc\x1b[31m.wav", b"new\nline.wav", b"latin-\xe9.wav", b"-dash.wav"]
+    for name in raw:
+        files.write_sound(os.fsdecode(name))
+    absent = b"absent\x1b[2J\n.wav"
+    ended = split(files.audiosep, "--", *raw, absent)
+    assert ended.code == 1
+    assert "\x1b" not in ended.out + ended.err
+    assert len(ended.out.splitlines()) == 8
+    assert "separated/latin-\\xe9/source-1.wav" in ended.out
+    assert "audiosep: absent\\x1b[2J\\n.wav does not exist.\n" in ended.err
+    for name in raw:
+        assert Path("separated", os.fsdecode(name[:-4]), "source-1.wav").is_file()
+    ended = split(files.audiosep, "--json", "--", *raw, absent)
+    assert [entry["status"] for entry in lines(ended.out)] == ["skipped"] * 4 + ["failed"]
+
+
+def test_names_as_long_as_the_system_allows(inside):
+    name = "é" * 125 + "x.wav"
+    files.write_sound(name)
+    files.write_sound("a.wav")
+    ended = split(inside, name, "n" * 300 + ".wav", "a.wav")
+    assert ended.code == 1
+    assert len(ended.out.splitlines()) == 4
+    assert "n.wav cannot be opened: File name too long." in ended.err
+
+
+# The other commands
+
+
+def test_info(inside):
+    files.write_sound("a.wav")
+    files.cut(files.write_sound("cut.wav", files.noise(n_channels=1), subtype="FLOAT"), 0.5)
+    Path("bad.wav").write_text("text")
+    Path("folder").mkdir()
+    ended = inside("info", "a.wav", "bad.wav", "cut.wav", "folder")
+    assert ended.code == 1
+    good, cut = ended.out.splitlines()
+    assert good == "a.wav: WAV PCM_16, 8000 Hz, stereo, 0.50 s; stems will be 16-bit"
+    assert cut.startswith("cut.wav: WAV FLOAT, 8000 Hz, mono, 0.25 s; stems will be 32-bit float; ")
+    assert "cut: 8" in cut
+    assert len(ended.err.splitlines()) == 2
+    ended = inside("info", "a.wav", "bad.wav", "cut.wav", "folder", "--json")
+    entries = lines(ended.out)
+    assert [entry["status"] for entry in entries] == ["ok", "failed", "ok", "failed"]
+    assert entries[0]["n_samples"] == 4000
+    assert entries[2]["missing_bytes"] > 8000
+    assert ended.err == ""
+    assert inside("info", "a.wav").code == 0
+    assert inside("info", "bad.wav", "absent.wav").code == 3
+
+
+def test_presets(inside):
+    ended = inside("presets")
+    assert ended.code == 0
+    assert [line.split()[0] for line in ended.out.splitlines()[::2]] == list(preset_names())
+    entries = lines(inside("presets", "--json").out)
+    assert [entry["preset"] for entry in entries] == list(preset_names())
+    assert all(set(entry) == {"preset", "stems", "summary"} for entry in entries)

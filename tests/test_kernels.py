@@ -1,0 +1,322 @@
+"""Each compiled loop against its obvious twin, in both precisions and all divergences."""
+
+from __future__ import annotations
+
+import naive
+import numpy as np
+import pytest
+
+from audiosep.nmf import kernels
+
+BETAS = (0.0, 0.5, 1.0, 2.0, -1.0, 0.3, 1.5, 3.0)
+KINDS = {0.0: kernels.ITAKURA_SAITO, 0.5: kernels.HALF, 1.0: kernels.KULLBACK_LEIBLER,
+         2.0: kernels.EUCLIDEAN}  # fmt: skip
+DTYPES = (np.float32, np.float64)
+RTOL = {np.float32: 2e-5, np.float64: 1e-11}
+
+beta_and_dtype = [
+    pytest.param(beta, dtype, id=f"{beta}-{dtype.__name__}") for beta in BETAS for dtype in DTYPES
+]
+
+
+def kind_of(beta):
+    return KINDS.get(beta, kernels.GENERAL)
+
+
+def values(rng, shape, dtype, low=-1.0, high=1.0):
+    """Positive numbers spread over decades."""
+    return (10.0 ** rng.uniform(low, high, shape)).astype(dtype)
+
+
+def scratch(n, dtype):
+    return np.full(n, np.nan, dtype), np.full(n, np.nan, dtype)
+
+
+def frame_loss(beta, v, c, g=None):
+    weights = np.zeros(1, v.dtype) if g is None else g
+    return kernels.loss_of_frame(
+        kind_of(beta), beta, v, c, weights, g is not None, *scratch(v.size, v.dtype)
+    )
+
+
+# log32 and log_ratio
+
+
+def log_of(x):
+    out = np.empty_like(x)
+    kernels.log_ratio(x, out)
+    return out
+
+
+def test_log32_is_right_to_a_rounding_over_the_whole_range(rng):
+    smallest = float(np.finfo(np.float32).tiny)
+    x = np.concatenate(
+        [
+            np.geomspace(smallest, 3.4e38, 700),
+            rng.uniform(0.5, 2.0, 300),
+            2.0 ** np.arange(-126, 128),
+            np.sqrt(2.0) * 2.0 ** np.arange(-125, 127),
+        ]
+    ).astype(np.float32)
+    exact = np.log(x.astype(np.float64))
+    assert np.all(np.abs(log_of(x) - exact) <= 1.5e-7 * np.maximum(np.abs(exact), 0.2))
+
+
+def test_log32_keeps_its_relative_precision_next_to_one():
+    x = np.float32(1.0) + np.arange(-40, 41, dtype=np.float32) * np.finfo(np.float32).eps
+    exact = np.log(x.astype(np.float64))
+    np.testing.assert_allclose(log_of(x), exact, rtol=5e-7)
+    assert log_of(np.ones(3, np.float32)).tolist() == [0.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_log_ratio_of_zero_is_finite_and_very_low(dtype):
+    out = log_of(np.array([0.0, 1e-37], dtype))
+    assert np.isfinite(out).all()
+    assert out[0] < -80.0
+
+
+def test_log_ratio_of_float64_is_the_library_logarithm(rng):
+    x = values(rng, 100, np.float64, -200, 200)
+    np.testing.assert_allclose(log_of(x), np.log(x), rtol=1e-14)
+
+
+# loss_of_frame
+
+
+@pytest.mark.parametrize(("beta", "dtype"), beta_and_dtype)
+@pytest.mark.parametrize("n", [1, 2, 17, 40])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_loss_of_frame_equals_the_formula(rng, beta, dtype, n, weighted):
+    v, c = values(rng, n, dtype), values(rng, n, dtype)
+    g = values(rng, n, dtype) if weighted else None
+    want = naive.beta_divergence(
+        v[np.newaxis], c[np.newaxis], beta, None if g is None else g[np.newaxis]
+    )
+    assert frame_loss(beta, v, c, g) == pytest.approx(want, rel=RTOL[dtype])
+
+
+@pytest.mark.parametrize("beta", [0.3, 0.5, 1.0, 1.5, 2.0, 3.0])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_loss_of_frame_where_the_data_are_zero(rng, beta, dtype):
+    v, c = values(rng, 9, dtype), values(rng, 9, dtype)
+    v[::2] = 0
+    want = naive.beta_divergence(v[np.newaxis], c[np.newaxis], beta)
+    assert frame_loss(beta, v, c) == pytest.approx(want, rel=RTOL[dtype])
+
+
+@pytest.mark.parametrize("beta", [0.3, 0.5, 1.0, 1.5, 2.0, 3.0])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_loss_of_frame_with_a_model_of_zero_counts_the_floor(rng, beta, dtype):
+    v, c = values(rng, 5, dtype), np.zeros(5, dtype)
+    held = c if beta == 2.0 else np.full(5, naive.MODEL_FLOOR)
+    want = naive.beta_divergence(v[np.newaxis], held[np.newaxis], beta)
+    assert frame_loss(beta, v, c) == pytest.approx(want, rel=RTOL[dtype])
+    nothing = np.zeros(5, dtype)
+    want = naive.beta_divergence(nothing[np.newaxis], held[np.newaxis], beta)
+    assert frame_loss(beta, nothing, c) == pytest.approx(want, rel=RTOL[dtype])
+
+
+@pytest.mark.parametrize(("beta", "dtype"), beta_and_dtype)
+def test_loss_of_frame_of_a_perfect_model_is_zero(rng, beta, dtype):
+    v = values(rng, 33, dtype)
+    unit = float(np.sum(v.astype(float) ** beta)) * np.finfo(dtype).eps
+    assert abs(frame_loss(beta, v, v.copy())) <= 4 * unit
+
+
+@pytest.mark.parametrize(("beta", "dtype"), beta_and_dtype)
+def test_loss_of_frame_over_a_wide_range(rng, beta, dtype):
+    # What scaled audio can hold: peaks a million times the mean, tails far below it.
+    v, c = values(rng, 25, dtype, -8, 6), values(rng, 25, dtype, -8, 6)
+    want = naive.beta_divergence(v[np.newaxis], c[np.newaxis], beta)
+    assert frame_loss(beta, v, c) == pytest.approx(want, rel=RTOL[dtype])
+
+
+@pytest.mark.parametrize(("beta", "dtype"), beta_and_dtype)
+def test_loss_of_frame_ignores_entries_of_weight_zero(rng, beta, dtype):
+    v, c, g = (values(rng, 8, dtype) for _ in range(3))
+    g[3:5] = 0
+    seen = g > 0
+    want = frame_loss(beta, v[seen], c[seen], g[seen])
+    assert frame_loss(beta, v, c, g) == pytest.approx(want, rel=1e-6)
+
+
+# ratios
+
+
+@pytest.mark.parametrize(("beta", "dtype"), beta_and_dtype)
+@pytest.mark.parametrize("n", [1, 17])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_ratios_equal_the_formulas(rng, beta, dtype, n, weighted):
+    v, c, g = values(rng, n, dtype), values(rng, n, dtype), values(rng, n, dtype)
+    v[n // 2] = 0
+    want = naive.gradient_parts(
+        v[np.newaxis], c[np.newaxis].astype(float), beta, g[np.newaxis] if weighted else None
+    )
+    Q = np.full(n, 7, dtype)
+    kernels.ratios(kind_of(beta), beta, v, c, g if weighted else g[:1], weighted, Q)
+    np.testing.assert_allclose(c, want[0][0], rtol=RTOL[dtype])
+    if beta == 1.0 and not weighted:
+        assert (Q == 7).all()  # documented: all ones, left untouched
+    else:
+        np.testing.assert_allclose(Q, want[1][0], rtol=RTOL[dtype])
+
+
+@pytest.mark.parametrize("beta", [-1.0, 0.0, 0.3, 0.5, 1.0, 1.5])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_ratios_of_a_model_of_zero_stay_finite(beta, dtype):
+    v, c, Q = np.zeros(3, dtype), np.zeros(3, dtype), np.ones(3, dtype)
+    v[1] = 0.5 if beta >= 0 else 1e-9
+    kernels.ratios(kind_of(beta), beta, v, c, np.zeros(1, dtype), False, Q)
+    assert np.isfinite(c).all()
+    assert np.isfinite(Q).all()
+    assert c[0] == 0
+
+
+# multiply
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("exponent", [1.0, 0.5, 1 / 3])
+@pytest.mark.parametrize("shape", [(1, 1), (1, 5), (4, 1), (3, 7)])
+@pytest.mark.parametrize("below", ["full", "row", "column"])
+def test_multiply(rng, dtype, exponent, shape, below):
+    x, above = values(rng, shape, dtype), values(rng, shape, dtype)
+    rows, columns = shape
+    denominator = values(
+        rng, {"full": shape, "row": (1, columns), "column": (rows, 1)}[below], dtype
+    )
+    full = np.broadcast_to(denominator, shape)
+    want = [
+        [naive.moved(*map(float, (x[i, k], above[i, k], full[i, k])), exponent)
+         for k in range(columns)]
+        for i in range(rows)
+    ]  # fmt: skip
+    kernels.multiply(x, above, denominator, dtype(exponent), dtype(kernels.FACTOR_FLOOR))
+    np.testing.assert_allclose(x, want, rtol=RTOL[dtype])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_multiply_keeps_zeros_and_what_was_not_observed_and_holds_the_floor(dtype):
+    x = np.array([[0.0, 0.3, 0.5, 1e-10]], dtype)
+    above = np.array([[1.0, 1.0, 0.0, 0.0]], dtype)
+    below = np.array([[1.0, 0.0, 2.0, 0.0]], dtype)
+    floor = dtype(kernels.FACTOR_FLOOR)
+    kernels.multiply(x, above, below, dtype(1.0), floor)
+    assert x.tolist() == [[0.0, dtype(0.3), floor, dtype(1e-10)]]
+
+
+# slab_step and slab_loss
+
+TILES = [(n, tile) for tile in (1, 4) for n in sorted({1, tile - 1, tile, tile + 1, 2 * tile + 1})
+         if n]  # fmt: skip
+
+
+class Slab:
+    """A small problem, frames-major for the kernel and bins-major for the twin."""
+
+    def __init__(self, rng, dtype, n_frames, n_bins=5, K=3, weighted=False):
+        self.V = values(rng, (n_frames, n_bins), dtype)
+        self.W = values(rng, (K, n_bins), dtype)
+        self.H = values(rng, (n_frames, K), dtype)
+        self.G = values(rng, (n_frames, n_bins), dtype) if weighted else np.zeros((1, 1), dtype)
+        self.weighted = weighted
+        self.free = np.ones(K, np.uint8)
+
+    @property
+    def weights(self):
+        return self.G.T if self.weighted else None
+
+    def step(self, beta, tile, *, update_w=True, want_loss=True):
+        kind = kind_of(beta)
+        plain_kl = kind == kernels.KULLBACK_LEIBLER and not self.weighted
+        K, n_bins = self.W.shape
+        B = np.full((K, n_bins), np.nan, self.V.dtype)
+        E = np.full((K, 1 if plain_kl else n_bins), np.nan, self.V.dtype)
+        exponent = self.V.dtype.type(naive.mm_exponent(beta))
+        H = self.H.copy()
+        loss = kernels.slab_step(self.V, self.G, self.weighted, self.W, H, kind, beta, exponent,
+                                 self.free, tile, update_w, want_loss, B, E)  # fmt: skip
+        return H, B, E, loss
+
+
+def assert_step_equals_twin(slab, beta, tile, rtol):
+    H, B, E, loss = slab.step(beta, tile)
+    V, W = slab.V.T.astype(float), slab.W.T.astype(float)
+    H0 = slab.H.T.astype(float)
+    fixed = tuple(np.flatnonzero(slab.free == 0))
+    want_loss = naive.beta_divergence(V, naive.model_of(W, H0, beta), beta, slab.weights)
+    want_h = naive.step_h(V, W, H0, beta, weights=slab.weights, fixed=fixed)
+    R, Q = naive.gradient_parts(V, naive.model_of(W, want_h, beta), beta, slab.weights)
+    assert loss == pytest.approx(want_loss, rel=rtol)
+    np.testing.assert_allclose(H.T, want_h, rtol=rtol)
+    np.testing.assert_allclose(B, want_h @ R.T, rtol=rtol)
+    want_e = want_h @ Q.T
+    # Without weights the Kullback-Leibler denominators are the same in all bins.
+    np.testing.assert_allclose(E, want_e[:, :1] if E.shape[1] == 1 else want_e, rtol=rtol)
+
+
+@pytest.mark.parametrize(("beta", "dtype"), beta_and_dtype)
+@pytest.mark.parametrize("weighted", [False, True])
+def test_slab_step_equals_its_twin(rng, beta, dtype, weighted):
+    slab = Slab(rng, dtype, 6, weighted=weighted)
+    assert_step_equals_twin(slab, beta, 4, 20 * RTOL[dtype])
+
+
+@pytest.mark.parametrize(("n_frames", "tile"), TILES)
+@pytest.mark.parametrize("beta", [0.0, 1.0, 2.0])
+def test_slab_step_at_the_borders_of_tiles(rng, n_frames, tile, beta):
+    assert_step_equals_twin(Slab(rng, np.float64, n_frames), beta, tile, 1e-10)
+    assert_step_equals_twin(Slab(rng, np.float64, n_frames, weighted=True), beta, tile, 1e-10)
+
+
+@pytest.mark.parametrize("beta", BETAS)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_slab_step_on_one_entry(rng, beta, dtype):
+    assert_step_equals_twin(Slab(rng, dtype, 1, 1, 1), beta, 16, 20 * RTOL[dtype])
+
+
+@pytest.mark.parametrize("beta", [0.5, 1.0, 1.5, 2.0])
+def test_slab_step_with_zeros_in_data_and_factors(rng, beta):
+    slab = Slab(rng, np.float64, 6)
+    slab.V[slab.V < 1] = 0
+    slab.H[2, 1] = slab.W[0, 3] = 0
+    assert_step_equals_twin(slab, beta, 4, 1e-10)
+    assert slab.step(beta, 4)[0][2, 1] == 0
+
+
+@pytest.mark.parametrize("beta", [0.0, 1.0, 2.0, 1.5])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_slab_step_leaves_fixed_activations(rng, beta, weighted):
+    slab = Slab(rng, np.float32, 6, weighted=weighted)
+    slab.free[1] = 0
+    assert_step_equals_twin(slab, beta, 4, 4e-4)
+    assert slab.step(beta, 4)[0][:, 1].tobytes() == slab.H[:, 1].tobytes()
+    slab.free[:] = 0
+    assert_step_equals_twin(slab, beta, 4, 4e-4)
+    assert slab.step(beta, 4)[0].tobytes() == slab.H.tobytes()
+
+
+@pytest.mark.parametrize("beta", [0.0, 1.0])
+def test_slab_step_without_templates_to_update_and_without_loss(rng, beta):
+    slab = Slab(rng, np.float64, 6)
+    H, B, E, loss = slab.step(beta, 4, update_w=False)
+    assert not B.any()
+    assert not E.any()
+    full = slab.step(beta, 4)
+    assert H.tobytes() == full[0].tobytes()
+    assert loss == full[3]
+    quiet = slab.step(beta, 4, want_loss=False)
+    assert quiet[3] == 0.0
+    assert quiet[1].tobytes() == full[1].tobytes()
+
+
+@pytest.mark.parametrize(("beta", "dtype"), beta_and_dtype)
+@pytest.mark.parametrize("weighted", [False, True])
+def test_slab_loss_equals_the_formula(rng, beta, dtype, weighted):
+    slab = Slab(rng, dtype, 6, weighted=weighted)
+    model = naive.model_of(slab.W.T, slab.H.T, beta)
+    want = naive.beta_divergence(slab.V.T, model, beta, slab.weights)
+    for tile in (1, 4, 6, 100):
+        got = kernels.slab_loss(slab.V, slab.G, weighted, slab.W, slab.H, kind_of(beta), beta, tile)
+        assert got == pytest.approx(want, rel=20 * RTOL[dtype])

@@ -1,0 +1,235 @@
+"""Drums, bass and other: quality on a scene with known sources, and behaviour at the edges."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+import audiosep
+from audiosep.methods._stems_bands import Bands
+from audiosep.methods._stems_ensemble import _blocks, _split, weigh_evidence
+from audiosep.methods._stems_hits import find_onsets, fit_hits, hit_patches
+from audiosep.methods.base import MethodSettings
+from audiosep.methods.stems import model_stems
+from audiosep.types import Audio
+
+ONE_THREAD = MethodSettings(n_threads=1)
+
+
+def band(sr=22050, seconds=6.0, seed=0):
+    """Kick and hi-hat over bass notes and a chord: {name: samples}."""
+    rng = np.random.default_rng(seed)
+    t = np.arange(round(sr * seconds)) / sr
+    drums, bass, other = (np.zeros_like(t) for _ in range(3))
+    for beat in np.arange(0.1, seconds - 0.3, 0.5):
+        s = np.maximum(t - beat, 0.0)
+        # A kick: a tone that falls from about 210 to 50 Hz while it decays.
+        phase = 2 * np.pi * (50 * s + 8 * (1 - np.exp(-20 * s)))
+        drums += (s > 0) * 0.8 * np.exp(-14 * s) * np.sin(phase)
+        s = np.maximum(t - beat - 0.25, 0.0)
+        drums += (s > 0) * 0.2 * np.exp(-60 * s) * rng.standard_normal(len(t))
+    for k, start in enumerate(np.arange(0.0, seconds, 1.5)):
+        on = (t >= start) & (t < start + 1.4)
+        bass += on * 0.3 * np.sin(2 * np.pi * (55.0, 73.4, 82.4)[k % 3] * t)
+    for f in (440.0, 554.4, 659.3, 880.0):
+        other += 0.08 * np.sin(2 * np.pi * f * t + f)
+    return {"drums": drums, "bass": bass, "other": other}
+
+
+def si_sdr(reference, estimate):
+    part = (estimate @ reference) / (reference @ reference) * reference
+    return 10 * np.log10((part @ part) / ((estimate - part) @ (estimate - part)))
+
+
+def spectrogram(samples, sr):
+    samples = np.atleast_2d(np.asarray(samples, dtype=np.float32))
+    return audiosep.stft(Audio(samples=samples, sr=sr), n_threads=1)
+
+
+@pytest.mark.parametrize("sr", [16000, 22050, 44100])
+def test_every_stem_is_closer_to_its_source_than_the_mixture(sr):
+    sources = band(sr)
+    mixture = sum(sources.values())
+    result = audiosep.Separator(preset="stems", n_threads=1).separate(
+        mixture.astype(np.float32), sr
+    )
+    assert list(result.stems) == ["drums", "bass", "other"]
+    for name, source in sources.items():
+        gain = si_sdr(source, result.stems[name].samples[0].astype(float)) - si_sdr(source, mixture)
+        assert gain > 6.0, f"{name} at {sr} Hz: {gain:.1f} dB"
+
+
+def masks_of(samples, sr, settings=ONE_THREAD):
+    return model_stems(spectrogram(samples, sr), settings).values
+
+
+@pytest.mark.parametrize("sr", [8000, 44100, 192000])
+@pytest.mark.parametrize("n_samples", [1, 100, 5000])
+def test_short_recordings_give_finite_masks_that_sum_to_one(sr, n_samples):
+    samples = np.random.default_rng(0).standard_normal((2, n_samples))
+    masks = masks_of(samples, sr)
+    assert np.isfinite(masks).all()
+    assert masks.min() >= 0.0
+    np.testing.assert_allclose(masks.sum(axis=0), 1.0, atol=1e-5)
+
+
+def test_silence_gives_finite_masks_that_sum_to_one():
+    masks = masks_of(np.zeros(20000), 22050)
+    np.testing.assert_allclose(masks.sum(axis=0), 1.0, atol=1e-5)
+
+
+def test_silence_inside_a_recording():
+    samples = np.concatenate([np.zeros(15000), sum(band(seconds=1.5).values()), np.zeros(15000)])
+    masks = masks_of(samples, 22050)
+    assert np.isfinite(masks).all()
+    np.testing.assert_allclose(masks.sum(axis=0), 1.0, atol=1e-5)
+
+
+def test_long_recordings_are_cut_into_blocks_that_fade():
+    samples = sum(band(8000, seconds=50.0).values())
+    masks = masks_of(samples, 8000)
+    assert np.isfinite(masks).all()
+    np.testing.assert_allclose(masks.sum(axis=0), 1.0, atol=1e-5)
+
+
+@pytest.mark.parametrize("scale", [2.0**-40, 2.0**20])
+def test_the_level_does_not_matter(scale):
+    mixture = sum(band(8000, 3.0).values())
+    np.testing.assert_allclose(
+        masks_of(mixture, 8000), masks_of(mixture * scale, 8000), rtol=0, atol=2e-3
+    )
+
+
+def test_the_same_seed_gives_the_same_bytes_with_any_number_of_threads():
+    mixture = sum(band(8000, 3.0).values())
+    first = masks_of(mixture, 8000, MethodSettings(seed=3, n_threads=1))
+    again = masks_of(mixture, 8000, MethodSettings(seed=3, n_threads=2))
+    other = masks_of(mixture, 8000, MethodSettings(seed=4, n_threads=1))
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+@pytest.mark.parametrize(
+    "settings", [{"beta": 2.0}, {"n_components": 9}, {"max_iter": 1}, {"n_components": 1}]
+)
+def test_settings_act(settings):
+    mixture = sum(band(8000, 3.0).values())
+    changed = masks_of(mixture, 8000, MethodSettings(n_threads=1, **settings))
+    assert np.isfinite(changed).all()
+    assert not np.array_equal(changed, masks_of(mixture, 8000))
+
+
+def test_channels_share_one_mask_and_their_order_does_not_matter():
+    left, right = band(8000, 2.0)["drums"], band(8000, 2.0)["other"]
+    masks = masks_of(np.stack([left, right]), 8000)
+    assert masks.shape[:2] == (3, 1)
+    np.testing.assert_allclose(masks, masks_of(np.stack([right, left]), 8000), atol=2e-3)
+
+
+def test_it_says_what_it_decided_and_reports_progress():
+    mixture = sum(band(8000, 3.0).values())
+    seen = []
+    model = model_stems(
+        spectrogram(mixture, 8000), ONE_THREAD, lambda stage, part: seen.append((stage, part))
+    )
+    assert model.names == ("drums", "bass", "other")
+    assert "below 200 Hz" in model.notes[0]
+    assert seen[0] == ("separate", 0.0)
+    assert seen[-1] == ("separate", 1.0)
+    assert [part for _, part in seen] == sorted(part for _, part in seen)
+
+
+# --- the parts -----------------------------------------------------------------------------------
+
+
+def test_a_kick_below_200_hz_is_struck_and_a_pad_is_held():
+    """A kick is narrow here: the median along frequency alone would hear a tone."""
+    V = np.full((200, 400), 1e-3, np.float32)
+    V[4:7, ::25] = V[4:7, 1::25] = V[4:7, 2::25] = 1.0
+    hz = np.arange(200) * 10.77
+    kick = weigh_evidence(V, hz, 0.0232)
+    assert kick.kick_trust > 0.9
+    assert kick.shares[0, 5, 100] > 0.9
+    V[4:7] = 1.0
+    pad = weigh_evidence(V, hz, 0.0232)
+    assert pad.kick_trust < 0.1
+    assert pad.shares[1, 5, 100] > 0.9
+
+
+def test_bands_cover_every_bin_once_and_expand_back():
+    bands = Bands.of(2049, 44100 / 4096)
+    assert bands.widths.sum() == 2049
+    assert bands.widths.min() == 1
+    assert len(bands.starts) < 350
+    V = np.random.default_rng(0).random((2049, 5)).astype(np.float32)
+    pooled = bands.pool(V)
+    np.testing.assert_allclose(pooled.sum(axis=0), V.sum(axis=0), rtol=1e-5)
+    full = bands.expand(pooled[np.newaxis])
+    assert full.shape == (1, 1, 2049, 5)
+    for band_index in (0, 100, len(bands.starts) - 1):
+        first = bands.starts[band_index]
+        np.testing.assert_array_equal(full[0, 0, first], pooled[band_index])
+    np.testing.assert_array_equal(full[0, 0, -1], pooled[-1])
+
+
+@pytest.mark.parametrize("n_bins", [1, 2, 9])
+def test_bands_of_very_few_bins(n_bins):
+    bands = Bands.of(n_bins, 5000.0)
+    assert bands.widths.sum() == n_bins
+
+
+@pytest.mark.parametrize("n_frames", [1, 500, 950, 2000, 7752])
+def test_blocks_cover_everything_and_overlap(n_frames):
+    blocks = _blocks(n_frames, 1024 / 44100)
+    assert blocks[0][0] == 0
+    assert blocks[-1][1] == n_frames
+    assert all(b[0] < a[1] for a, b in pairwise(blocks))
+
+
+def test_components_are_shared_out_in_proportion():
+    assert _split(48, (15, 8, 25)) == (15, 8, 25)
+    assert _split(1, (15, 8, 25)) == (1, 1, 1)
+
+
+def clicks(n_frames=200, every=20):
+    drums = np.full((60, n_frames), 1e-4, np.float32)
+    for start in range(10, n_frames - 5, every):
+        drums[:, start : start + 5] += np.float32(0.5) ** np.arange(5, dtype=np.float32)
+    return drums
+
+
+def test_onsets_are_where_the_hits_start():
+    np.testing.assert_array_equal(find_onsets(clicks(), 0.023), np.arange(10, 195, 20))
+
+
+@pytest.mark.parametrize("drums", [np.zeros((8, 50), np.float32), np.ones((8, 1), np.float32)])
+def test_no_onsets_in_nothing(drums):
+    assert len(find_onsets(drums, 0.023)) == 0
+    assert hit_patches(drums, np.arange(8) * 100.0, 0.023, np.random.default_rng(0)) is None
+
+
+def test_identical_hits_make_one_template_of_unit_energy():
+    templates, activations = hit_patches(
+        clicks(), np.arange(60) * 100.0, 0.023, np.random.default_rng(0)
+    )
+    assert templates.shape == (1, 60, 10)
+    assert np.sqrt((templates**2).sum()) == pytest.approx(1.0, rel=1e-3)
+    assert (activations.argmax(axis=1) + 1) % 20 == 10
+
+
+def test_fitting_hits_lowers_the_divergence():
+    rng = np.random.default_rng(0)
+    V = clicks() + np.outer(rng.random(60), np.ones(200)).astype(np.float32)
+    hits = hit_patches(clicks(), np.arange(60) * 100.0, 0.023, rng)
+    W, H = rng.random((60, 2)).astype(np.float32), rng.random((2, 200)).astype(np.float32)
+
+    def divergence(n_iter):
+        fit = fit_hits(V, hits, W, H, n_iter)
+        model = fit.drums + fit.templates @ fit.activations + 1e-9
+        return float((V * np.log(V / model) - V + model).sum())
+
+    values = [divergence(n) for n in (0, 1, 2, 5, 20)]
+    assert values == sorted(values, reverse=True)
+    assert values[-1] < 0.2 * values[0]
