@@ -252,9 +252,9 @@ class Separator:
             "input": about["input"],
             "notes": list(models.notes),
             "warnings": about["warnings"],
-            "losses": [] if result is None else [float(x) for x in result.losses],
-            "n_iter": 0 if result is None else result.n_iter,
-            "stop": None if result is None else result.stop.value,
+            "losses": list(models.losses),
+            "n_iter": max(0, len(models.losses) - 1),
+            "stop": None if models.stop is None else models.stop.value,
             "timings_s": clock.laps,
         }
         return Separation(

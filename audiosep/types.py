@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
@@ -261,6 +261,10 @@ class SourceModels:
         Components to sources, where there is one.
     notes : tuple of str
         What the method decided, in sentences.
+    losses : tuple of float
+        Objective of the main fit before the first and after each iteration, where there is one.
+    stop : Stop or None
+        Why that fit ended.
     """
 
     values: npt.NDArray[np.float32]
@@ -268,7 +272,8 @@ class SourceModels:
     factorization: Factorization | None = None
     grouping: Grouping | None = None
     notes: tuple[str, ...] = ()
-    extra: Mapping[str, Any] = field(default_factory=dict)
+    losses: tuple[float, ...] = ()
+    stop: Stop | None = None
 
     def __post_init__(self) -> None:
         if self.values.ndim != 4 or len(self.names) != self.values.shape[0]:

@@ -200,7 +200,7 @@ def test_no_traceback_and_nothing_half_written(ran):
 
 
 def test_the_second_run_had_nothing_left_to_do(ran):
-    _, first, entries, words = ran
+    _, _, entries, words = ran
     n_done = sum(entry["status"] == "done" for entry in entries.values())
     assert n_done == len(WARNED) + len(GOOD)
     assert words.err.count("already done") == n_done

@@ -93,7 +93,7 @@ def modules():
             yield ".".join(parts)
 
 
-@pytest.mark.parametrize("name", modules())
+@pytest.mark.parametrize("name", list(modules()))
 def test_every_module_lists_its_names(name):
     module = importlib.import_module(name)
     assert module.__doc__

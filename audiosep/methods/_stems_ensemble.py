@@ -25,9 +25,9 @@ from audiosep.methods._stems_hits import fit_hits, hit_patches
 from audiosep.methods.base import MethodSettings
 from audiosep.nmf import factorize
 from audiosep.threads import one_blas_thread
-from audiosep.types import Progress, Spectrogram
+from audiosep.types import Factorization, Progress, Spectrogram, Stop
 
-__all__ = ["SOURCES", "Evidence", "describe", "estimate_masks", "weigh_evidence"]
+__all__ = ["SOURCES", "Estimate", "Evidence", "describe", "estimate_masks", "weigh_evidence"]
 
 _Matrix = npt.NDArray[np.float32]
 
@@ -88,6 +88,31 @@ class Evidence:
     shares: _Matrix
     low_band_db: float
     kick_trust: float
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Estimate:
+    """Shares of drums, bass and other.
+
+    Parameters
+    ----------
+    masks : np.ndarray [shape=(3, n_bands, n_frames), dtype=float32]
+        In [0, 1], summing to one over the sources.
+    bands : Bands
+        To bring the masks back to the bins.
+    evidence : Evidence
+        What the medians said.
+    losses : tuple of float
+        Objective of the detailed factorization, summed over the blocks of the recording.
+    stop : Stop
+        Why it ended.
+    """
+
+    masks: _Matrix
+    bands: Bands
+    evidence: Evidence
+    losses: tuple[float, ...]
+    stop: Stop
 
 
 def weigh_evidence(V: _Matrix, centres_hz: npt.NDArray[np.float64], frame_s: float) -> Evidence:
@@ -187,10 +212,10 @@ def _split(total: int, parts: tuple[int, int, int]) -> tuple[int, int, int]:
 
 def _fit_expert(
     V: _Matrix, masks: _Matrix, expert: _Expert, settings: MethodSettings, stream: int
-) -> tuple[_Matrix, _Matrix, _Matrix, tuple[int, int, int]]:
+) -> tuple[_Matrix, Factorization, tuple[int, int, int]]:
     """Factorize each masked part alone, then all of them together on the mixture.
 
-    Returns the shares, W, H and the number of components of each source.
+    Returns the shares, the joint factorization and the number of components of each source.
     """
     beta = expert.beta if settings.beta is None else settings.beta
     counts = expert.components
@@ -218,11 +243,10 @@ def _fit_expert(
         activations=np.concatenate([part.activations for part in parts]),
         n_threads=settings.n_threads,
     )
-    W = np.asarray(joint.templates, dtype=np.float32)
-    H = np.asarray(joint.activations, dtype=np.float32)
+    W, H = joint.templates, joint.activations
     bounds = np.cumsum((0, *counts))
-    models = np.stack([W[:, a:b] @ H[a:b] for a, b in pairwise(bounds)])
-    return _shared(models), W, H, counts
+    models = np.stack([W[:, a:b] @ H[a:b] for a, b in pairwise(bounds)]).astype(np.float32)
+    return _shared(models), joint, counts
 
 
 def _block_masks(
@@ -231,15 +255,18 @@ def _block_masks(
     bands: Bands,
     spectrogram: Spectrogram,
     settings: MethodSettings,
-) -> _Matrix:
-    """Average the three opinions on one block; evidence and result are (3, bands, frames)."""
+) -> tuple[_Matrix, Factorization | None]:
+    """Average the three opinions on one block; evidence and masks are (3, bands, frames).
+
+    Also returns the detailed factorization, but for a silent block.
+    """
     level = float(V.max())
     if level <= 0.0:
-        return evidence
+        return evidence, None
     V = V / np.float32(level)
     known = _dictionary_shares(V, bands, spectrogram, settings.n_threads)
     start = _shared(evidence * known)
-    detailed, W, H, counts = _fit_expert(V, start, _DETAILED, settings, 0)
+    detailed, fitted, counts = _fit_expert(V, start, _DETAILED, settings, 0)
     coarse, *_ = _fit_expert(V, start, _COARSE, settings, 1)
     opinions = [detailed, coarse]
     drums = V * (0.5 * (detailed[0] + coarse[0]))
@@ -247,7 +274,9 @@ def _block_masks(
     hits = hit_patches(drums, bands.centres_hz, spectrogram.frame_s, rng)
     if hits is not None:
         first = counts[0]
-        model = fit_hits(V, hits, W[:, first:], H[first:], _HIT_ITERATIONS)
+        W = fitted.templates[:, first:].astype(np.float32)
+        H = fitted.activations[first:].astype(np.float32)
+        model = fit_hits(V, hits, W, H, _HIT_ITERATIONS)
         bass = counts[1]
         opinions.append(
             _shared(
@@ -261,7 +290,7 @@ def _block_masks(
             )
         )
     total: _Matrix = np.add.reduce(opinions) / np.float32(len(opinions))
-    return total
+    return total, fitted
 
 
 def _blocks(n_frames: int, frame_s: float) -> list[tuple[int, int]]:
@@ -277,7 +306,7 @@ def _blocks(n_frames: int, frame_s: float) -> list[tuple[int, int]]:
 
 def estimate_masks(
     spectrogram: Spectrogram, settings: MethodSettings, progress: Progress
-) -> tuple[_Matrix, Bands, Evidence]:
+) -> Estimate:
     """Estimate the shares of drums, bass and other.
 
     Parameters
@@ -291,12 +320,7 @@ def estimate_masks(
 
     Returns
     -------
-    masks : np.ndarray [shape=(3, n_bands, n_frames), dtype=float32]
-        In [0, 1], summing to one over the sources.
-    bands : Bands
-        To bring the masks back to the bins.
-    evidence : Evidence
-        What the medians said.
+    Estimate
     """
     bands = Bands.of(spectrogram.n_bins, spectrogram.bin_hz)
     frame_s = spectrogram.frame_s
@@ -309,6 +333,8 @@ def estimate_masks(
     masks = np.zeros_like(evidence.shares)
     total = np.zeros(sums.shape[1], dtype=np.float32)
     blocks = _blocks(sums.shape[1], frame_s)
+    losses: list[npt.NDArray[np.float64]] = []
+    stop_reason = Stop.SILENT
     with one_blas_thread():
         for index, (start, stop) in enumerate(blocks):
             progress("separate", index / len(blocks))
@@ -318,13 +344,24 @@ def estimate_masks(
             reach = max(1.0, 2.0 * round(_OVERLAP_S / frame_s / 2))
             fade = np.minimum(np.minimum(ramp, ramp[::-1]) / np.float32(reach), 1.0)
             part = evidence.shares[:, :, start:stop]
-            masks[:, :, start:stop] += fade * _block_masks(
-                block, part, bands, spectrogram, settings
-            )
+            shares, fitted = _block_masks(block, part, bands, spectrogram, settings)
+            masks[:, :, start:stop] += fade * shares
             total[start:stop] += fade
+            if fitted is not None:
+                losses.append(fitted.losses)
+                stop_reason = fitted.stop
     masks /= total
     progress("separate", 1.0)
-    return masks, bands, evidence
+    # Blocks that stopped sooner stay at their last value while the others go on.
+    length = max(map(len, losses), default=0)
+    curves = [np.pad(loss, (0, length - len(loss)), mode="edge") for loss in losses]
+    return Estimate(
+        masks=masks,
+        bands=bands,
+        evidence=evidence,
+        losses=tuple(np.sum(curves, axis=0).tolist()) if curves else (),
+        stop=stop_reason,
+    )
 
 
 def describe(evidence: Evidence) -> str:

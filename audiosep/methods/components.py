@@ -79,5 +79,7 @@ def model_components(
         names=grouping.names,
         factorization=result,
         grouping=grouping,
+        losses=tuple(result.losses.tolist()),
+        stop=result.stop,
         notes=("The sources were found blindly, by timbre: listen before you trust them.",),
     )

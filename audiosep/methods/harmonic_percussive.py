@@ -44,6 +44,12 @@ def model_harmonic_percussive(
     SourceModels
         Masks: values in [0, 1] that sum to one, the same for all channels.
     """
-    masks, bands, evidence = estimate_masks(spectrogram, settings, progress)
-    two = np.stack([masks[1] + masks[2], masks[0]])
-    return SourceModels(values=bands.expand(two), names=NAMES, notes=(describe(evidence),))
+    estimate = estimate_masks(spectrogram, settings, progress)
+    drums, bass, other = estimate.masks
+    return SourceModels(
+        values=estimate.bands.expand(np.stack([bass + other, drums])),
+        names=NAMES,
+        notes=(describe(estimate.evidence),),
+        losses=estimate.losses,
+        stop=estimate.stop,
+    )

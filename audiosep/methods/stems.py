@@ -36,5 +36,11 @@ def model_stems(
     SourceModels
         Masks: values in [0, 1] that sum to one, the same for all channels.
     """
-    masks, bands, evidence = estimate_masks(spectrogram, settings, progress)
-    return SourceModels(values=bands.expand(masks), names=SOURCES, notes=(describe(evidence),))
+    estimate = estimate_masks(spectrogram, settings, progress)
+    return SourceModels(
+        values=estimate.bands.expand(estimate.masks),
+        names=SOURCES,
+        notes=(describe(estimate.evidence),),
+        losses=estimate.losses,
+        stop=estimate.stop,
+    )
