@@ -43,6 +43,7 @@ class ExitCode(IntEnum):
     CANNOT_WRITE = 4
     REFUSED = 5
     INTERRUPTED = 130
+    TERMINATED = 143
 
 
 class AudiosepError(Exception):

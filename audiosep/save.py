@@ -94,7 +94,7 @@ def save_stems(
             "null_test_db": written.null_test_db,
             "bits": written.bits,
             "output": {"format": format_name, "bits": None if bits is None else str(bits)},
-            "notes": [*record["notes"], *notes, *written.notes],
+            "warnings": [*record["warnings"], *notes, *written.notes],
             "stems": {
                 name: {"file": file, **_level(separation.stems[name])}
                 for name, file in written.files.items()

@@ -13,10 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from audiosep._version import __version__
-from audiosep.errors import InputError, ParameterError, UsageError
-from audiosep.io import Recording, open_recording
+from audiosep.errors import InputError, ParameterError, RefusedError, UsageError
+from audiosep.io import Recording, info, open_recording
 from audiosep.io.reading import sha256_of
 from audiosep.masks import wiener_masks
+from audiosep.memory import available_bytes, bytes_per_sample
 from audiosep.methods import MethodSettings, load_method
 from audiosep.nmf.divergence import beta_from
 from audiosep.presets import DEFAULT_PRESET, load_preset
@@ -210,13 +211,15 @@ class Separator:
             If the recording cannot be used.
         ParameterError
             If an array comes without its rate.
+        RefusedError
+            If the recording is longer than what fits into free memory.
         """
         clock = _Clock()
         progress("read", 0.0)
-        recording, about = _load(source, sr, start, duration)
-        mixture = recording
-        clock.lap("read")
         recipe = load_preset(self.preset)
+        n_sources = self.n_sources or recipe.n_sources
+        mixture, about = _load(source, sr, start, duration, n_sources)
+        clock.lap("read")
         threads = resolve_threads(self.n_threads)
         settings = MethodSettings(
             n_sources=self.n_sources,
@@ -339,6 +342,7 @@ def _load(
     sr: int | None,
     start: float,
     duration: float | None,
+    n_sources: int,
 ) -> tuple[Audio, dict[str, Any]]:
     """Read or wrap the mixture, and describe it for the record."""
     path: Path | None = None
@@ -346,8 +350,11 @@ def _load(
     if isinstance(source, str | os.PathLike):
         path = Path(os.fspath(source))
         try:
-            recording = open_recording(path, start=start, duration=duration)
-        except InputError as error:
+            free = available_bytes()
+            each = bytes_per_sample(info(path).n_channels, n_sources)
+            n_most = None if free is None else free // each
+            recording = open_recording(path, start=start, duration=duration, n_most=n_most)
+        except (InputError, RefusedError) as error:
             raise type(error)(f"{path} {error}") from None
         audio = recording.audio
     else:

@@ -168,7 +168,8 @@ def stft(
     n_fft : int, optional
         Window length in samples, even; by default the power of two nearest to 93 ms.
     hop_length : int, optional
-        By default ``n_fft // 4``.
+        By default ``n_fft // 4``. Larger hops, up to half the window, invert less accurately in
+        the samples behind the last frame's centre, where a single window is left to divide by.
     window : {"sqrt_hann", "hann"}
         Periodic window; the inverse applies it again.
     n_threads : int

@@ -46,7 +46,9 @@ def seconds_of(call, iterations: int) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--audio", type=Path)
     parser.add_argument("--seconds", type=float, default=180.0)
     parser.add_argument("--components", type=int, nargs="+", default=[8, 16, 32, 64])
@@ -91,7 +93,9 @@ def main() -> None:
             mine = statistics.median(a for a, _ in times) * 1e3
             other = statistics.median(b for _, b in times) * 1e3
             ratio = statistics.median(b / a for a, b in times)
-            rows.append({"threads": threads, "K": K, "ms": mine, "sklearn_ms": other, "ratio": ratio})
+            rows.append(
+                {"threads": threads, "K": K, "ms": mine, "sklearn_ms": other, "ratio": ratio}
+            )
             print(f"{threads:>7} {K:>4} {mine:>12.1f} {other:>11.1f} {ratio:>6.2f}", flush=True)
     if arguments.json:
         arguments.json.write_text(json.dumps(rows, indent=2))

@@ -81,7 +81,7 @@ def read(path: Path) -> tuple[np.ndarray, int]:
     return np.ascontiguousarray(samples.T), sr
 
 
-def like_cards(samples: np.ndarray, sr: int) -> tuple[np.ndarray, int]:
+def shortened(samples: np.ndarray, sr: int) -> tuple[np.ndarray, int]:
     """First 10 s at 22.05 kHz."""
     import librosa
 
@@ -113,14 +113,14 @@ def find_items(corpus: Path, tasks: Iterable[str], pattern: str) -> list[tuple[s
     ]
 
 
-def load_item(task: str, path: Path, *, cards: bool) -> Item:
+def load_item(task: str, path: Path, *, short: bool) -> Item:
     meta = json.loads((path / "meta.json").read_text())
     mixture, sr = read(path / meta["mixture"])
     references = {name: read(path / file)[0] for name, file in meta["sources"].items()}
     references = sources_for(task, references)
-    if cards:
-        references = {name: like_cards(signal, sr)[0] for name, signal in references.items()}
-        mixture, sr = like_cards(mixture, sr)
+    if short:
+        references = {name: shortened(signal, sr)[0] for name, signal in references.items()}
+        mixture, sr = shortened(mixture, sr)
     return Item(task, path.parent.name, path.name, sr, mixture, references)
 
 
@@ -392,7 +392,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--items", default="*", help="pattern of item names")
     parser.add_argument("--seeds", type=int, default=1, help="run ours with seeds 0 to N-1")
     parser.add_argument("--method", nargs="+", choices=METHODS, default=list(METHODS))
-    parser.add_argument("--like-cards", action="store_true", help="first 10 s, 22.05 kHz")
+    parser.add_argument("--short", action="store_true", help="first 10 s, 22.05 kHz")
     parser.add_argument("--no-audit", action="store_true")
     options = parser.parse_args(arguments)
     tasks = options.tasks.split(",")
@@ -409,7 +409,7 @@ def main(arguments: list[str] | None = None) -> int:
             print(f"{name}: " + "; ".join(texts))
     rows = []
     for task, path in found:
-        item = load_item(task, path, cards=options.like_cards)
+        item = load_item(task, path, short=options.short)
         item.findings = findings.get(f"{item.folder}/{item.name}", [])
         for method in options.method:
             if method == "librosa HPSS" and task == "components":

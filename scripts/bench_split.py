@@ -54,7 +54,9 @@ def run(command: list[str], environment: dict[str, str], cores: set[int]) -> tup
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--audio", type=Path)
     parser.add_argument("--seconds", type=float, default=180.0)
     parser.add_argument("--runs", type=int, default=3)
@@ -76,15 +78,15 @@ def main() -> None:
         cores = sorted(os.sched_getaffinity(0))
         rows = [("first run, kernels compiled", 1, *run(command, environment, {cores[0]}))]
         for n_cores in sorted({1, len(cores)}):
-            times = [
-                run(command, environment, set(cores[:n_cores])) for _ in range(arguments.runs)
-            ]
+            times = [run(command, environment, set(cores[:n_cores])) for _ in range(arguments.runs)]
             seconds = statistics.median(t for t, _ in times)
             rows.append(("later runs (median)", n_cores, seconds, max(m for _, m in times)))
     print(f"{audio.name}: {length:.0f} s, preset {arguments.preset}")
     print(f"{'run':<28} {'cores':>5} {'seconds':>8} {'x real time':>12} {'peak MB':>8}")
     for name, n_cores, seconds, megabytes in rows:
-        print(f"{name:<28} {n_cores:>5} {seconds:>8.1f} {length / seconds:>12.1f} {megabytes:>8.0f}")
+        print(
+            f"{name:<28} {n_cores:>5} {seconds:>8.1f} {length / seconds:>12.1f} {megabytes:>8.0f}"
+        )
     help_times = []
     for _ in range(5):
         began = time.perf_counter()

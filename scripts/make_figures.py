@@ -1,6 +1,6 @@
 """The pictures of README and docs; needs ``pip install matplotlib``.
 
-    python scripts/make_figures.py [--out docs/images]
+python scripts/make_figures.py [--out docs/images]
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ def decibels(audio: audiosep.Audio, reference: float) -> np.ndarray:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "images")
     out = parser.parse_args().out
     mpl.use("Agg")

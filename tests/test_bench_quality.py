@@ -141,7 +141,7 @@ def test_a_silent_source_is_reported_and_left_out(bench, tmp_path):
         "x",
         {"drums": click_track(), "bass": 0 * tone(60), "keys": tone(700)},
     )
-    row = bench.measure(bench.load_item("stems", folder, cards=False), "do-nothing", 0)
+    row = bench.measure(bench.load_item("stems", folder, short=False), "do-nothing", 0)
     assert row["sources"]["bass"]["silent"]
     assert bench.improvements(row) == pytest.approx([0.0, 0.0])
 
@@ -156,6 +156,6 @@ def test_wrong_use_says_why(bench, tmp_path, capsys, arguments, message):
 
 
 def test_the_first_ten_seconds_at_22_khz(bench):
-    samples, sr = bench.like_cards(np.zeros((2, 44100 * 11), np.float32), 44100)
+    samples, sr = bench.shortened(np.zeros((2, 44100 * 11), np.float32), 44100)
     assert sr == 22050
     assert samples.shape == (2, 220500)

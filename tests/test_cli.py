@@ -162,7 +162,14 @@ def test_no_room_for_the_stems(here, format_):
     assert files.leftovers(here) == []
 
 
-def test_interrupted(here):
+@pytest.mark.parametrize(
+    ("signal_", "code", "last_words"),
+    [
+        (signal.SIGINT, 130, "audiosep: interrupted; run the same command again to go on."),
+        (signal.SIGTERM, 143, "they add up to it exactly (null test)"),
+    ],
+)
+def test_interrupted(here, signal_, code, last_words):
     files.write_sound("a.wav")
     files.write_sound("long.wav", files.noise(44100 * 60), 44100)
     command = [*files.COMMAND, "split", "--preset", "components", "--iterations", "5000"]
@@ -178,15 +185,13 @@ def test_interrupted(here):
             time.sleep(0.02)
         time.sleep(1.0)
         assert process.poll() is None
-        process.send_signal(signal.SIGINT)
+        process.send_signal(signal_)
         began = time.monotonic()
         out, err = process.communicate(timeout=60)
         took = time.monotonic() - began
-    assert process.returncode == 130
+    assert process.returncode == code
     assert took < 2.5
-    assert err.splitlines()[-1] == (
-        "audiosep: interrupted; run the same command again to go on."
-    )
+    assert err.splitlines()[-1].endswith(last_words)
     assert "Traceback" not in err
     assert out.splitlines() == [f"separated/a/source-{i}.wav" for i in (1, 2)]
     assert os.listdir("separated") == ["a"]  # noqa: PTH208
@@ -776,3 +781,20 @@ def test_presets(inside):
     entries = lines(inside("presets", "--json").out)
     assert [entry["preset"] for entry in entries] == list(preset_names())
     assert all(set(entry) == {"preset", "stems", "summary"} for entry in entries)
+
+
+def test_a_format_that_cannot_hold_it_is_refused_before_any_work(here):
+    files.write_sound("wide.wav", files.noise(44100 * 20, n_channels=9), 44100)
+    began = time.monotonic()
+    ended = split(files.audiosep, "wide.wav", "--format", "flac")
+    assert (ended.code, ended.out) == (2, "")
+    assert "flac holds at most 8 channels" in ended.err
+    assert time.monotonic() - began < 5.0
+
+
+def test_nothing_is_left_where_nothing_was_done(here):
+    assert split(files.audiosep, "absent.wav").code == 3
+    assert not Path("separated").exists()
+    Path("mine").mkdir()
+    assert split(files.audiosep, "absent.wav", "-o", "mine").code == 3
+    assert Path("mine").is_dir()

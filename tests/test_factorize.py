@@ -207,6 +207,15 @@ def test_the_largest_and_smallest_numbers_are_survived():
             assert got.templates.sum() == pytest.approx(2.0, rel=1e-5)
 
 
+def test_a_mean_below_the_smallest_number_is_survived():
+    V = np.zeros((20, 30), np.float32)
+    V[3, 4] = V[5, 6] = np.finfo(np.float32).smallest_subnormal
+    got = factorize(V, 2, max_iter=20)
+    assert np.isfinite(got.templates).all()
+    assert np.isfinite(got.activations).all()
+    assert got.activations.any()
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("beta", [-4.0, -3.0, -2.0, -1.0, 0.0])
 def test_zeros_at_negative_beta_are_survived(dtype, beta):
@@ -220,13 +229,17 @@ def test_zeros_at_negative_beta_are_survived(dtype, beta):
 
 
 def test_zeros_count_as_a_billionth_of_the_mean_at_beta_zero():
-    V = Problem(11).V
+    p = Problem(11)
+    V = p.V
     V[V < 0.8] = 0
     level = 2.0 ** round(np.log2(V.mean()))
-    one = factorize(V, 2, beta="is", max_iter=5, tol=0)
-    other = factorize(np.maximum(V, 1e-9 * level), 2, beta="is", max_iter=5, tol=0)
+    raised = np.maximum(V, 1e-9 * level)
+    one = factorize(V, beta="is", max_iter=5, tol=0, **p.start)
+    other = factorize(raised, beta="is", max_iter=5, tol=0, **p.start)
+    want = naive.beta_divergence(raised, p.W @ p.H, 0.0)
+    assert one.losses[0] == pytest.approx(want, rel=1e-12)
     np.testing.assert_allclose(one.templates, other.templates, rtol=1e-6)
-    assert np.isfinite(one.losses).all()
+    np.testing.assert_allclose(one.losses, other.losses, rtol=1e-9)
 
 
 @given(seed=seeds, beta=betas, order=st.permutations(range(4)))
@@ -475,6 +488,22 @@ def test_stopping_does_not_depend_on_the_level(power):
     assert (other.n_iter, other.stop) == (one.n_iter, one.stop) == (one.n_iter, Stop.CONVERGED)
 
 
+@pytest.mark.parametrize("tol", [1e-2, 1e-3, 1e-4])
+@pytest.mark.parametrize("beta", [0.0, 1.0, 2.0])
+def test_stops_by_the_fall_during_ten_iterations_relative_to_the_start(tol, beta):
+    V = Problem(22, n_bins=8, n_frames=20).V
+    every = factorize(V, 2, beta=beta, max_iter=301, tol=0)
+    falls = every.losses[:-10] - every.losses[10:]
+    small = falls[: every.n_iter - 10 : 10] < tol * every.losses[0]
+    got = factorize(V, 2, beta=beta, max_iter=301, tol=tol)
+    if small.any():
+        n_iter = 10 * int(small.argmax()) + 11
+        assert (got.n_iter, got.stop) == (n_iter, Stop.CONVERGED)
+    else:
+        assert (got.n_iter, got.stop) == (301, Stop.MAX_ITER)
+    assert got.losses.tobytes() == every.losses[: got.n_iter + 1].tobytes()
+
+
 def test_tolerance_zero_does_all_iterations():
     p = Problem(23, K=1)
     got = factorize(p.W @ p.H, 1, max_iter=45, tol=0)
@@ -597,7 +626,7 @@ def test_the_random_start_has_the_level_of_the_data(dtype, given_level):
     p = Problem(27, dtype, 30, 40, 5)
     start = {} if given_level is None else {"templates": p.W * dtype(given_level)}
     got = factorize(1000 * p.V, 5, max_iter=0, **start)
-    assert got.model().mean() == pytest.approx(1000 * p.V.mean(), rel=0.2)
+    assert 0.4 < got.model().mean() / (1000 * p.V.mean()) < 1.1
     if given_level is None:
         np.testing.assert_allclose(got.templates.sum(axis=0), 1.0, rtol=1e-5)
         assert got.templates.min() > 0

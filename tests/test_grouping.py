@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audiosep.errors import ParameterError
-from audiosep.grouping import group_by_timbre, timbre_distances
+from audiosep.grouping import _no_group_empty, group_by_timbre, timbre_distances
 from audiosep.types import Factorization, Stop
 
 BIN_HZ = 10.0
@@ -92,6 +92,12 @@ def test_distances_follow_permutations(rng):
         timbre_distances(templates, BIN_HZ)[np.ix_(order, order)],
         atol=1e-12,
     )
+
+
+def test_levels_are_compressed():
+    # Two peaks of which one is shared: the cosine of the square roots.
+    templates = np.stack([comb(200.0, (1.0,)), comb(200.0, (1.0, 0.0, 0.0, 0.25))], axis=1)
+    assert timbre_distances(templates, BIN_HZ)[0, 1] == pytest.approx(1 - 1.25**-0.5, abs=0.01)
 
 
 def test_an_empty_template_is_far_from_all():
@@ -186,12 +192,21 @@ def test_as_many_sources_as_components(rng):
 
 
 def test_the_same_seed_gives_the_same_groups(rng):
-    templates = rng.random((80, 9))
-    one, two = (
-        group_by_timbre(factorization(templates), 3, bin_hz=BIN_HZ, seed=5) for _ in range(2)
-    )
+    # Without any groups to find, what is found is a matter of the start.
+    unclear = factorization(rng.random((80, 60)))
+    one, two, other = (group_by_timbre(unclear, 9, bin_hz=BIN_HZ, seed=s) for s in (5, 5, 6))
     assert one.weights.tobytes() == two.weights.tobytes()
     assert one.confidence.tobytes() == two.confidence.tobytes()
+    assert one.weights.tobytes() != other.weights.tobytes()
+
+
+def test_an_empty_group_takes_the_loudest_of_the_largest():
+    labels = np.array([3, 0, 0, 0, 3])
+    energy = np.array([9.0, 1.0, 5.0, 2.0, 8.0])
+    assert _no_group_empty(labels, 4, energy).tolist() == [3, 0, 1, 2, 3]
+    assert labels.tolist() == [3, 0, 0, 0, 3]
+    alike = _no_group_empty(np.zeros(4, int), 4, energy[:4])
+    assert sorted(alike.tolist()) == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize("n_sources", [0, -1, 4])

@@ -102,6 +102,14 @@ def test_a_kernel_does_not_hide_what_is_not_a_number():
     assert total(np.array([1.0, np.inf])) == np.inf
     assert total(np.arange(5.0)) == 10.0
 
+    @jit.kernel
+    def is_missing(x):
+        return x != x
+
+    # A compiler told that there are no such numbers answers no.
+    assert is_missing(np.nan)
+    assert not is_missing(1.0)
+
 
 def test_kernels_work_uncompiled():
     done = run(

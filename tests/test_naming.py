@@ -6,6 +6,7 @@ import os
 import unicodedata
 from pathlib import Path
 
+import files
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -79,7 +80,7 @@ def test_names_too_long_for_the_system_are_left_to_the_reader():
     assert find_inputs([path]) == [path]
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may list all")
+@files.needs_permissions
 def test_a_folder_that_may_not_be_listed(tmp_path):
     tmp_path.chmod(0)
     with pytest.raises(InputError, match="cannot be listed"):

@@ -48,9 +48,7 @@ def test_every_format_keeps_samples_rate_channels_and_level(tmp_path, format_, s
     assert recording.audio.samples.shape == (2, 4000)
     # An MP3 decoder that was told to seek to the start rounds differently.
     tolerance = 1e-6 if format_ == "MP3" else 0.0
-    np.testing.assert_allclose(
-        recording.audio.samples, files.sounds(path), rtol=0, atol=tolerance
-    )
+    np.testing.assert_allclose(recording.audio.samples, files.sounds(path), rtol=0, atol=tolerance)
     assert recording.info.bits == bits
     assert (recording.info.n_channels, recording.info.n_samples) == (2, 4000)
     assert recording.info.subtype == subtype
@@ -231,9 +229,7 @@ def test_flac_that_lies_about_its_length_is_read_to_its_end(tmp_path):
     recording = open_recording(path)
     np.testing.assert_array_equal(recording.audio.samples, whole)
     assert "0.50 s could be decoded" in recording.warnings[0]
-    np.testing.assert_array_equal(
-        open_recording(path, start=0.25).audio.samples, whole[:, 2000:]
-    )
+    np.testing.assert_array_equal(open_recording(path, start=0.25).audio.samples, whole[:, 2000:])
     with pytest.raises(InputError, match="damaged or shorter than its header says"):
         open_recording(path, start=50.0)
 
@@ -249,9 +245,7 @@ def test_flac_without_a_length_is_whole(tmp_path):
     assert recording.info.n_samples == 0
     assert recording.warnings == ()
     np.testing.assert_array_equal(recording.audio.samples, whole)
-    np.testing.assert_array_equal(
-        open_recording(path, start=0.25).audio.samples, whole[:, 2000:]
-    )
+    np.testing.assert_array_equal(open_recording(path, start=0.25).audio.samples, whole[:, 2000:])
 
 
 def test_wav_header_that_promises_2_to_the_31_bytes(tmp_path):
@@ -424,7 +418,7 @@ def test_errors_start_with_the_path(tmp_path):
     assert str(caught.value) == f"{tmp_path / 'absent.wav'} does not exist."
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read all")
+@files.needs_permissions
 def test_no_permission(tmp_path):
     path = files.write_sound(tmp_path / "x.wav")
     path.chmod(0)

@@ -31,9 +31,7 @@ def separation(mixture=None, names=("low", "high"), bits=16):
         "timings_s": {"read": 0.0},
     }
     return Separation(
-        stems={
-            name: Audio(samples=part, sr=SR) for name, part in zip(names, parts, strict=False)
-        },
+        stems={name: Audio(samples=part, sr=SR) for name, part in zip(names, parts, strict=False)},
         mixture=Audio(samples=mixture, sr=SR),
         factorization=None,
         grouping=None,
@@ -99,14 +97,16 @@ def test_depth(tmp_path, bits_in, format_, bits, subtype):
     assert {sf.info(path).subtype for path in saved.paths.values()} == {subtype}
     asked = None if bits is None else str(bits)
     assert saved.record["output"] == {"format": format_, "bits": asked}
-    said = any("flac holds no float samples" in note for note in saved.record["notes"])
+    said = any("flac holds no float samples" in note for note in saved.record["warnings"])
     assert said == (bits_in == "float" and format_ == "flac")
 
 
-def test_float_fallback_is_in_the_notes(tmp_path):
+def test_float_fallback_is_a_warning(tmp_path):
     saved = save_stems(separation(files.noise(peak=2.0)), tmp_path / "song", "flac")
     assert saved.record["bits"] == "float"
-    assert any("all stems of this recording are 32-bit float" in n for n in saved.record["notes"])
+    assert any(
+        "all stems of this recording are 32-bit float" in n for n in saved.record["warnings"]
+    )
     assert {path.suffix for path in saved.paths.values()} == {".wav"}
 
 

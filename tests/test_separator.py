@@ -37,7 +37,9 @@ def stack(separation):
 def assert_adds_up(separation):
     total = stack(separation).sum(axis=0, dtype=np.float64)
     error = np.abs(total - separation.mixture.samples).max()
-    assert error <= 1e-6 * max(separation.mixture.peak, 1e-30)
+    # Half a unit in the last place of full level for every stem, and no more: what the transform
+    # rounds away is shared out as well.
+    assert error <= len(separation.stems) * 2.0**-24 * separation.mixture.peak + 1e-44
 
 
 @pytest.mark.parametrize("preset", preset_names())
@@ -177,50 +179,52 @@ def test_settings_are_all_fields_but_threads():
 
 def test_seeds():
     y = tones()
-    first, same, other = (
-        stack(separate(y, SR, **SMALL, seed=seed)) for seed in (0, 0, 1)
-    )
+    first, same, other = (stack(separate(y, SR, **SMALL, seed=seed)) for seed in (0, 0, 1))
     np.testing.assert_array_equal(first, same)
     assert not np.array_equal(first, other)
 
 
+@pytest.mark.parametrize("preset", preset_names())
 @pytest.mark.parametrize("n_threads", [2, 3])
-def test_threads_do_not_change_a_bit(n_threads):
+def test_threads_do_not_change_a_bit(preset, n_threads):
     y = tones(n_samples=20000)
-    settings = SMALL | {"n_components": 8, "max_iter": 20}
+    settings = {"preset": preset, "max_iter": 20}
     one = separate(y, SR, **settings, n_threads=1)
     more = separate(y, SR, **settings, n_threads=n_threads)
     np.testing.assert_array_equal(stack(one), stack(more))
     assert one.record["losses"] == more.record["losses"]
 
 
-@pytest.mark.parametrize("power", [-10, -3, 4, 10])
-def test_louder_in_louder_out(power):
+@pytest.mark.parametrize("preset", preset_names())
+@pytest.mark.parametrize("power", [-20, -3, 10])
+def test_louder_in_louder_out(preset, power):
+    # A power of two changes no digit of a float, and so must change none of the result.
     y = tones()
-    settings = SMALL | {"max_iter": 20}
     gain = np.float32(2.0**power)
-    wanted = gain * stack(separate(y, SR, **settings))
-    given = stack(separate(gain * y, SR, **settings))
-    np.testing.assert_allclose(given, wanted, rtol=0, atol=1e-4 * gain)
+    wanted = gain * stack(separate(y, SR, preset=preset))
+    np.testing.assert_array_equal(stack(separate(gain * y, SR, preset=preset)), wanted)
 
 
-def test_swapped_channels_in_swapped_channels_out():
+@pytest.mark.parametrize("preset", preset_names())
+def test_swapped_channels_in_swapped_channels_out(preset):
     y = tones()
-    settings = SMALL | {"max_iter": 20}
-    wanted = stack(separate(y, SR, **settings))[:, ::-1]
-    np.testing.assert_array_equal(stack(separate(y[::-1], SR, **settings)), wanted)
+    wanted = stack(separate(y, SR, preset=preset))[:, ::-1]
+    np.testing.assert_array_equal(stack(separate(y[::-1], SR, preset=preset)), wanted)
 
 
-def test_inverted_channel_in_inverted_channel_out():
+@pytest.mark.parametrize("preset", preset_names())
+def test_inverted_channel_in_inverted_channel_out(preset):
     y = tones()
     flip = np.float32([[1.0], [-1.0]])
-    wanted = stack(separate(y, SR, **SMALL)) * flip
-    np.testing.assert_array_equal(stack(separate(y * flip, SR, **SMALL)), wanted)
+    wanted = stack(separate(y, SR, preset=preset)) * flip
+    np.testing.assert_array_equal(stack(separate(y * flip, SR, preset=preset)), wanted)
 
 
-@pytest.mark.parametrize("n_channels", [1, 2])
-def test_silence_in_silence_out(n_channels):
-    result = separate(np.zeros((n_channels, 4000), dtype=np.float32), SR, **SMALL)
+@pytest.mark.parametrize("preset", preset_names())
+@pytest.mark.parametrize("shape", [(1, 1), (1, 4000), (2, 40000)])
+def test_silence_in_silence_out(preset, shape):
+    result = separate(np.zeros(shape, dtype=np.float32), SR, preset=preset)
+    assert stack(result).shape[1:] == shape
     assert not stack(result).any()
     assert result.record["warnings"] == ["the recording is silent, and so are the stems."]
 
@@ -231,6 +235,7 @@ def test_a_dead_channel_stays_dead():
     assert not stack(separate(y, SR, **SMALL))[:, 1].any()
 
 
+@pytest.mark.parametrize("preset", preset_names())
 @pytest.mark.parametrize(
     "y",
     [
@@ -245,8 +250,8 @@ def test_a_dead_channel_stays_dead():
     ],
     ids=["1 sample", "2 samples", "DC", "denormal", "huge", "click", "twin", "inverse"],
 )
-def test_odd_signals(y):
-    result = separate(y, SR, **SMALL)
+def test_odd_signals(y, preset):
+    result = separate(y, SR, preset=preset)
     assert np.isfinite(stack(result)).all()
     assert stack(result).shape[1:] == np.atleast_2d(y).shape
     assert_adds_up(result)

@@ -252,6 +252,15 @@ def test_the_inverse_of_other_content():
     assert one.samples.tobytes() == istft(there).samples[:1].tobytes()
 
 
+def test_frames_behind_the_end_are_cut_off():
+    x = noise(8, 160)[0]
+    frames = stft_frames(x, 0, 11, **GRID)
+    for n_samples in (1, 7, 64, 100):
+        parts = [frames[:3], frames[3:4], frames[4:]]
+        got = np.concatenate(list(istft_blocks(parts, **GRID, n_samples=n_samples)))
+        np.testing.assert_allclose(got, x[:n_samples], atol=1e-6 * np.abs(x).max())
+
+
 def test_the_inverse_of_nothing_is_silence():
     assert list(istft_blocks([], **GRID, n_samples=0)) == []
     assert np.concatenate(list(istft_blocks([], **GRID, n_samples=7))).tolist() == [0.0] * 7

@@ -77,11 +77,15 @@ def test_floats_are_kept_bit_for_bit_and_null_below_120_db(tmp_path, peak):
     assert written.null_test_db == pytest.approx(measured, abs=0.06)
 
 
-def test_the_null_test_measures(tmp_path):
+def test_the_null_test_measures_and_refuses_what_does_not_add_up(tmp_path):
     mixture = files.noise(1000)
     stems = stems_of(mixture)
-    stems["stem-0"].samples[0, 500] += 0.01  # 40 dB below full scale
-    assert write_stems(tmp_path, mixture, stems, bits="float").null_test_db == -40.0
+    stems["stem-0"].samples[0, 500] += 5e-7  # 126 dB below full scale
+    null_test_db = write_stems(tmp_path, mixture, stems, bits="float").null_test_db
+    assert null_test_db == pytest.approx(-126.0, abs=1.0)
+    stems["stem-0"].samples[0, 500] += 0.01
+    with pytest.raises(OutputError, match=r"differ from the mixture by 0\.01"):
+        write_stems(tmp_path, mixture, stems, bits="float")
 
 
 @pytest.mark.parametrize(("bits", "format_"), [(16, "wav"), (24, "wav"), (16, "flac")])
@@ -242,13 +246,23 @@ def test_write_refuses_what_integers_cannot_hold(tmp_path):
     [
         ({"bits": 8}, "use 16, 24 or float"),
         ({"format": "mp3"}, "use wav or flac"),
-        ({"format": "flac"}, "flac holds no float"),
+        ({"format": "flac", "bits": "float"}, "flac holds no float"),
     ],
 )
 def test_write_refuses_unknown_ways(tmp_path, more, words):
     with pytest.raises(ParameterError, match=words):
         audiosep.write(tmp_path / "x", Audio(samples=files.noise(), sr=SR), **more)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "format_", "subtype"),
+    [("x.flac", "FLAC", "PCM_24"), ("x.FLAC", "FLAC", "PCM_24"), ("x.wav", "WAV", "FLOAT")],
+)
+def test_write_takes_the_format_from_the_name(tmp_path, name, format_, subtype):
+    audiosep.write(tmp_path / name, Audio(samples=files.noise(), sr=SR))
+    about = sf.info(tmp_path / name)
+    assert (about.format, about.subtype) == (format_, subtype)
 
 
 def test_write_onto_a_folder_or_below_a_file(tmp_path):
@@ -288,7 +302,7 @@ def test_a_place_where_not_even_root_can_write():
         writing.check_writable(writing.Path("/proc/audiosep"))
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write all")
+@files.needs_permissions
 def test_a_place_without_permission(tmp_path):
     tmp_path.chmod(0o500)
     with pytest.raises(OutputError, match=r"cannot write to .*[Pp]ermission denied"):

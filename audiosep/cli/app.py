@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -16,7 +17,7 @@ app = typer.Typer(
     name="audiosep",
     help="Take recordings apart into stems that add up to them exactly.",
     epilog="Exit codes: 0 all done, 1 some failed, 2 usage, 3 all failed, 4 output cannot be "
-    "written, 5 refused, 130 interrupted.",
+    "written, 5 refused, 130 interrupted, 143 told to end.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -242,6 +243,8 @@ def run() -> None:
             # File names may hold anything, terminals not: escape instead of failing.
             stream.reconfigure(errors="backslashreplace")
     debug = "--debug" in sys.argv
+    # A polite request to end cleans up as Ctrl-C does.
+    signal.signal(signal.SIGTERM, lambda *_: _leave(ExitCode.TERMINATED))
     try:
         app(standalone_mode=True)
     except SystemExit as leaving:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,14 +19,19 @@ from audiosep.errors import (
     RefusedError,
     UsageError,
 )
-from audiosep.io.formats import Format, bits_from, check_format
+from audiosep.io import AudioInfo, info
+from audiosep.io.formats import Format, bits_from, check_format, container_for
 from audiosep.io.naming import SUFFIXES, Job, display, find_inputs, plan_folders
 from audiosep.io.writing import check_writable
+from audiosep.memory import bytes_per_sample
 
 if TYPE_CHECKING:
     from audiosep.separator import Separator
 
 __all__ = ["SplitOptions", "split_all"]
+
+_PROGRAM_MB = 200
+"""Memory of the program itself: interpreter, libraries, kernels."""
 
 EXISTS = ("skip", "overwrite", "rename", "fail")
 
@@ -55,6 +61,7 @@ def split_all(inputs: list[Path], options: SplitOptions, talk: Talk) -> ExitCode
     """Separate every recording and return the exit code of the whole."""
     separator = _checked(options)
     jobs, failures = _plan(inputs, options, talk)
+    was_there = options.out.exists()
     if not options.dry_run and jobs:
         check_writable(options.out)
     n_done = 0
@@ -82,6 +89,9 @@ def split_all(inputs: list[Path], options: SplitOptions, talk: Talk) -> ExitCode
                 talk.error(entry["error"], error)
         if talk.json_lines:
             talk.json(entry)
+    if not was_there and n_done == 0 and not options.dry_run:
+        with suppress(OSError):
+            options.out.rmdir()  # an empty folder would look like a result
     return _code(n_done, failures)
 
 
@@ -166,6 +176,7 @@ def _split_one(job: Job, options: SplitOptions, separator: Separator, talk: Talk
             return _entry(job, "skipped", stems=done["stems"], null_test_db=done["null_test_db"])
     if options.dry_run:
         return _dry_run(job, place, options, talk)
+    _check_format_holds(job, options)
     began = time.perf_counter()
     _say_if_compiling(talk)
     with talk.progress(display(job.source.name)) as progress:
@@ -184,6 +195,21 @@ def _split_one(job: Job, options: SplitOptions, separator: Separator, talk: Talk
     _print_paths(result, talk)
     talk.say(_summary(job, record, separation.mixture.duration, seconds))
     return _entry(job, "done", seconds=round(seconds, 3), warnings=record["warnings"], **result)
+
+
+def _check_format_holds(job: Job, options: SplitOptions) -> None:
+    """Refuse a format that cannot hold the recording before it is separated."""
+    about = _info(job)
+    bits = about.bits if options.bits is None else bits_from(options.bits)
+    format_ = check_format(options.format, None)
+    container_for(format_, bits, about.sr, about.n_channels, about.n_samples)
+
+
+def _info(job: Job) -> AudioInfo:
+    try:
+        return info(job.source)
+    except InputError as error:
+        raise type(error)(f"{job.source} {error}") from None
 
 
 def _summary(job: Job, record: dict[str, Any], duration: float, seconds: float) -> str:
@@ -297,21 +323,20 @@ def _already_done(
 
 
 def _dry_run(job: Job, place: Path, options: SplitOptions, talk: Talk) -> dict[str, Any]:
-    from audiosep.io import info
     from audiosep.presets import load_preset
 
-    try:
-        about = info(job.source)
-    except InputError as error:
-        raise type(error)(f"{job.source} {error}") from None
+    about = _info(job)
     duration = max(0.0, about.duration - options.start)
     if options.duration is not None:
         duration = min(duration, options.duration)
     format_: Format = check_format(options.format, None)
-    stems = load_preset(options.preset).stems
+    recipe = load_preset(options.preset)
+    each = bytes_per_sample(about.n_channels, options.n_sources or recipe.n_sources)
+    megabytes = _PROGRAM_MB + each * duration * about.sr / 1e6
     if not talk.json_lines:
         talk.result(
             f"{display(job.source)}: {duration:.1f} s, {about.sr} Hz, {about.n_channels} "
-            f"channel(s) -> {display(place)}/ as {format_}: {stems}"
+            f"channel(s) -> {display(place)}/ as {format_}: {recipe.stems}; "
+            f"about {megabytes:.0f} MB of memory"
         )
-    return _entry(job, "planned", folder=display(place))
+    return _entry(job, "planned", folder=display(place), memory_mb=round(megabytes))

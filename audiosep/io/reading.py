@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from audiosep.errors import DamagedAudioError, InputError, ParameterError
+from audiosep.errors import DamagedAudioError, InputError, ParameterError, RefusedError
 from audiosep.io.formats import Bits, bits_of_subtype
 from audiosep.io.riff import missing_bytes
 from audiosep.types import MAX_SAMPLE_RATE, MIN_SAMPLE_RATE, Audio
@@ -225,7 +225,11 @@ def _check_finite(block: np.ndarray[Any, Any], first: int, sr: int) -> None:
 
 
 def open_recording(
-    path: str | os.PathLike[str], *, start: float = 0.0, duration: float | None = None
+    path: str | os.PathLike[str],
+    *,
+    start: float = 0.0,
+    duration: float | None = None,
+    n_most: int | None = None,
 ) -> Recording:
     """Read a recording, or a part of it, and tell what is wrong with it.
 
@@ -237,6 +241,8 @@ def open_recording(
         First second to read.
     duration : float > 0, optional
         Seconds to read; by default to the end.
+    n_most : int, optional
+        More samples than this are refused: whoever asks has no memory for them.
 
     Returns
     -------
@@ -251,6 +257,8 @@ def open_recording(
         If decoding fails on the way.
     ParameterError
         If `start` or `duration` is out of range.
+    RefusedError
+        If there are more than `n_most` samples.
     """
     if not 0.0 <= start < math.inf or not (duration is None or 0.0 < duration < math.inf):
         raise ParameterError(
@@ -270,8 +278,16 @@ def open_recording(
                 "--start."
             )
         n_wanted = None if duration is None else max(1, round(duration * about.sr))
-        blocks = deque(_blocks(file, first, n_wanted))
-        n_got = sum(len(block) for block in blocks)
+        blocks: deque[np.ndarray[Any, Any]] = deque()
+        n_got = 0
+        for block in _blocks(file, first, n_wanted):
+            blocks.append(block)
+            n_got += len(block)
+            if n_most is not None and n_got > n_most:
+                raise RefusedError(
+                    f"is longer than the {n_most / about.sr:.0f} s that fit into free memory; take "
+                    "it in parts with --start and --duration."
+                )
         expected = about.n_samples - first
         if n_wanted is not None:
             expected = min(expected, n_wanted)

@@ -26,6 +26,7 @@ __all__ = ["WrittenStems", "beside", "check_writable", "move_into", "write", "wr
 _BLOCK_SAMPLES = 1 << 17
 _SFC_SET_ADD_PEAK_CHUNK = 0x1050  # from sndfile.h
 _DEEPEST_NULL_DB = -300.0
+_LARGEST_FLOAT_DIFFERENCE = 1e-6  # -120 dB
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,8 +154,8 @@ def write(
     path: str | os.PathLike[str],
     audio: Audio,
     *,
-    bits: int | str = "float",
-    format: str = "wav",  # noqa: A002
+    bits: int | str | None = None,
+    format: str | None = None,  # noqa: A002
 ) -> None:
     """Write one recording, beside its place first and then moved into it.
 
@@ -164,10 +165,11 @@ def write(
         Where to.
     audio : Audio
         What.
-    bits : {16, 24, "float"}
-        Bit depth; integers are rounded.
-    format : {"wav", "flac"}
-        RF64 is used by itself beyond 4 GiB.
+    bits : {16, 24, "float"}, optional
+        Bit depth; integers are rounded. By default float, and 24 for FLAC.
+    format : {"wav", "flac"}, optional
+        By default FLAC for names that end in ``.flac``, WAV for all others; RF64 is used by
+        itself beyond 4 GiB.
 
     Raises
     ------
@@ -177,6 +179,10 @@ def write(
         If the format cannot hold it, or a sample is beyond full scale for integers.
     """
     place = Path(os.fspath(path))
+    if format is None:
+        format = "flac" if place.suffix.lower() == ".flac" else "wav"  # noqa: A001
+    if bits is None:
+        bits = 24 if format == "flac" else "float"
     depth = formats.bits_from(bits)
     format_ = formats.check_format(format, depth)
     stems = {"audio": audio}
@@ -235,6 +241,10 @@ def write_stems(
     _write_all(folder, stems, mixture, files, container, bits)
     difference = _largest_difference(folder, files, mixture, bits)
     full_scale = max(1.0, mixture.peak)
+    if difference > (full_scale * _LARGEST_FLOAT_DIFFERENCE if bits == "float" else 0.0):
+        raise OutputError(
+            f"the written stems differ from the mixture by {difference:g}; is the disk sound?"
+        )
     depth = max(difference / full_scale, 10 ** (_DEEPEST_NULL_DB / 20))
     return WrittenStems(
         files=files, bits=bits, null_test_db=round(20 * math.log10(depth), 1), notes=tuple(notes)

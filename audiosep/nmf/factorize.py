@@ -146,6 +146,7 @@ def factorize(
             if _converged(losses, tol):
                 # The step just made stays: it can only have lowered the objective further.
                 stop = Stop.CONVERGED
+                progress("factorize", 1.0)
                 break
         losses.append(update.loss())
     try:

@@ -30,6 +30,8 @@ class Preset:
         What comes out, in words.
     mask_exponent : float
         Exponent of the masks.
+    n_sources : int
+        How many stems there are, unless chosen.
     n_sources_free : bool
         Whether the number of sources may be chosen.
     """
@@ -39,6 +41,7 @@ class Preset:
     method: str
     stems: str
     mask_exponent: float
+    n_sources: int
     n_sources_free: bool
 
 
