@@ -12,7 +12,8 @@ References
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -24,7 +25,7 @@ from audiosep.methods._stems_bands import Bands
 from audiosep.methods._stems_hits import fit_hits, hit_patches
 from audiosep.methods.base import MethodSettings
 from audiosep.nmf import factorize
-from audiosep.threads import one_blas_thread
+from audiosep.threads import one_blas_thread, resolve_threads
 from audiosep.types import Factorization, Progress, Spectrogram, Stop
 
 __all__ = ["SOURCES", "Estimate", "Evidence", "describe", "estimate_masks", "weigh_evidence"]
@@ -335,16 +336,24 @@ def estimate_masks(
     blocks = _blocks(sums.shape[1], frame_s)
     losses: list[npt.NDArray[np.float64]] = []
     stop_reason = Stop.SILENT
-    with one_blas_thread():
+    threads = resolve_threads(settings.n_threads)
+    if len(blocks) > 1:
+        settings = replace(settings, n_threads=1)  # threads work on blocks, not inside them
+
+    def opinion_on(block: tuple[int, int]) -> tuple[_Matrix, Factorization | None]:
+        V = np.ascontiguousarray(sums[:, slice(*block)].T).T
+        return _block_masks(V, evidence.shares[:, :, slice(*block)], bands, spectrogram, settings)
+
+    with one_blas_thread(), ThreadPoolExecutor(threads) as pool:
+        opinions = pool.map(opinion_on, blocks) if len(blocks) > 1 else map(opinion_on, blocks)
+        # In the order of the blocks, so that the sums do not depend on the threads.
         for index, (start, stop) in enumerate(blocks):
             progress("separate", index / len(blocks))
-            block = np.ascontiguousarray(sums[:, start:stop].T).T
+            shares, fitted = next(opinions)
             # A triangle that is nowhere zero: neighbours fade into each other.
             ramp = np.arange(1, stop - start + 1, dtype=np.float32)
             reach = max(1.0, 2.0 * round(_OVERLAP_S / frame_s / 2))
             fade = np.minimum(np.minimum(ramp, ramp[::-1]) / np.float32(reach), 1.0)
-            part = evidence.shares[:, :, start:stop]
-            shares, fitted = _block_masks(block, part, bands, spectrogram, settings)
             masks[:, :, start:stop] += fade * shares
             total[start:stop] += fade
             if fitted is not None:
