@@ -5,38 +5,32 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from audiosep._version import __version__
-from audiosep.errors import InputError, ParameterError, RefusedError, UsageError
-from audiosep.io import Recording, info, open_recording
-from audiosep.io.reading import sha256_of
+from audiosep.errors import ParameterError, UsageError
+from audiosep.loading import load_mixture
 from audiosep.masks import wiener_masks
-from audiosep.memory import available_bytes, bytes_per_sample
 from audiosep.methods import MethodSettings, load_method
 from audiosep.nmf.divergence import beta_from
 from audiosep.presets import DEFAULT_PRESET, load_preset
+from audiosep.render import render
 from audiosep.save import save_stems
 from audiosep.threads import one_blas_thread, resolve_threads
-from audiosep.transform import BLOCK_FRAMES, istft_blocks, stft
+from audiosep.transform import stft
 from audiosep.types import (
     Audio,
     Factorization,
     Grouping,
     Progress,
-    Spectrogram,
     ignore_progress,
 )
 
 __all__ = ["Separation", "Separator", "separate"]
-
-# Masks sum to one and the transform inverts itself, so only rounding can be left; more is a bug.
-_LARGEST_LEAK = 1e-3
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -218,7 +212,9 @@ class Separator:
         progress("read", 0.0)
         recipe = load_preset(self.preset)
         n_sources = self.n_sources or recipe.n_sources
-        mixture, about = _load(source, sr, start, duration, n_sources)
+        mixture, about = load_mixture(
+            source, sr, start=start, duration=duration, n_sources=n_sources
+        )
         clock.lap("read")
         threads = resolve_threads(self.n_threads)
         settings = MethodSettings(
@@ -237,7 +233,7 @@ class Separator:
             clock.lap("model")
             exponent = recipe.mask_exponent if self.mask_exponent is None else self.mask_exponent
             masks = wiener_masks(models.values, exponent, overwrite=True)
-            stems = _render(spectrogram, masks, models.names, mixture, threads, progress)
+            stems = render(spectrogram, masks, models.names, mixture, threads, progress)
             clock.lap("render")
         result = models.factorization
         record: dict[str, Any] = {
@@ -335,117 +331,3 @@ class _Clock:
         now = time.perf_counter()
         self.laps[name] = round(now - self._last, 3)
         self._last = now
-
-
-def _load(
-    source: str | os.PathLike[str] | npt.ArrayLike | Audio,
-    sr: int | None,
-    start: float,
-    duration: float | None,
-    n_sources: int,
-) -> tuple[Audio, dict[str, Any]]:
-    """Read or wrap the mixture, and describe it for the record."""
-    path: Path | None = None
-    recording: Recording | None = None
-    if isinstance(source, str | os.PathLike):
-        path = Path(os.fspath(source))
-        try:
-            free = available_bytes()
-            each = bytes_per_sample(info(path).n_channels, n_sources)
-            n_most = None if free is None else free // each
-            recording = open_recording(path, start=start, duration=duration, n_most=n_most)
-        except (InputError, RefusedError) as error:
-            raise type(error)(f"{path} {error}") from None
-        audio = recording.audio
-    else:
-        if start != 0.0 or duration is not None:
-            raise UsageError("start and duration are for files; slice the array instead.")
-        audio = source if isinstance(source, Audio) else _wrap(source, sr)
-    about = {
-        "path": None if path is None else os.fsencode(path).decode("utf-8", "backslashreplace"),
-        "sha256": None if path is None else sha256_of(path),
-        "format": None if recording is None else recording.info.format,
-        "subtype": None if recording is None else recording.info.subtype,
-        "bits": "float" if recording is None else recording.info.bits,
-        "sr": audio.sr,
-        "n_channels": audio.n_channels,
-        "n_samples": audio.n_samples,
-        "start": start,
-        "duration": duration,
-    }
-    notes = [] if recording is None else list(recording.warnings)
-    if audio.peak == 0.0:
-        notes.append("the recording is silent, and so are the stems.")
-    return audio, {"input": about, "warnings": notes}
-
-
-def _wrap(samples: npt.ArrayLike, sr: int | None) -> Audio:
-    if sr is None:
-        raise ParameterError("an array needs its sample rate: separate(samples, sr).")
-    array = np.asarray(samples)
-    if array.dtype.kind not in "f":
-        raise ParameterError(
-            f"samples have dtype {array.dtype}; give floats at full scale 1.0, for 16-bit integers "
-            "x / 32768."
-        )
-    if array.ndim == 1:
-        array = array[np.newaxis]
-    if array.ndim != 2:
-        raise ParameterError(f"samples have shape {array.shape}; expected (channels, samples).")
-    if array.shape[0] > array.shape[1] > 0 and array.shape[0] > 1024:
-        raise ParameterError(
-            f"samples of shape {array.shape} look transposed; expected (channels, samples)."
-        )
-    return Audio(samples=array.astype(np.float32), sr=sr)
-
-
-def _render(
-    spectrogram: Spectrogram,
-    masks: npt.NDArray[np.float32],
-    names: tuple[str, ...],
-    mixture: Audio,
-    n_threads: int,
-    progress: Progress,
-) -> dict[str, Audio]:
-    """Masked spectrograms back to samples, and the last rounding shared out."""
-    n_sources, n_mask_channels = masks.shape[:2]
-    out = np.empty((n_sources, mixture.n_channels, mixture.n_samples), dtype=np.float32)
-    for source in range(n_sources):
-        for channel in range(mixture.n_channels):
-            progress(
-                "render",
-                (source * mixture.n_channels + channel) / (n_sources * mixture.n_channels),
-            )
-            mask = masks[source, min(channel, n_mask_channels - 1)].T
-            frames = spectrogram.values[channel].T
-            blocks = (
-                frames[first : first + BLOCK_FRAMES] * mask[first : first + BLOCK_FRAMES]
-                for first in range(0, len(frames), BLOCK_FRAMES)
-            )
-            at = 0
-            for part in istft_blocks(
-                blocks,
-                n_fft=spectrogram.n_fft,
-                hop_length=spectrogram.hop_length,
-                n_samples=spectrogram.n_samples,
-                window=spectrogram.window,
-                n_threads=n_threads,
-            ):
-                out[source, channel, at : at + len(part)] = part
-                at += len(part)
-    progress("render", 1.0)
-    for channel in range(mixture.n_channels):
-        rest = mixture.samples[channel] - out[:, channel].sum(axis=0)
-        leak = float(np.abs(rest).max())
-        if leak > _LARGEST_LEAK * mixture.peak:
-            raise AssertionError(f"the masks do not share out the mixture: {leak:g} is left over")
-        out[-1, channel] += rest
-    return {
-        name: Audio(samples=samples, sr=mixture.sr)
-        for name, samples in zip(names, out, strict=True)
-    }
-
-
-def with_record(separation: Separation, **entries: object) -> Separation:
-    """Return the separation with entries added to its record."""
-    return replace(separation, record={**separation.record, **entries})

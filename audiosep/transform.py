@@ -287,17 +287,21 @@ def _normalised(summed: FloatArray, weight: FloatArray) -> FloatArray:
     return np.divide(summed, weight, out=np.zeros_like(summed), where=weight > tiny)
 
 
-def istft(
-    spectrogram: Spectrogram, values: ComplexArray | None = None, *, n_threads: int = 1
-) -> Audio:
+def _masked_blocks(frames: ComplexArray, gains: FloatArray | None) -> Iterator[ComplexArray]:
+    for first in range(0, len(frames), BLOCK_FRAMES):
+        block = frames[first : first + BLOCK_FRAMES]
+        yield block if gains is None else block * gains[first : first + BLOCK_FRAMES]
+
+
+def istft(spectrogram: Spectrogram, *, mask: FloatArray | None = None, n_threads: int = 1) -> Audio:
     """Inverse of :func:`stft`, of exactly the original length.
 
     Parameters
     ----------
     spectrogram : Spectrogram
-        Gives the settings and, where `values` is None, the content.
-    values : np.ndarray [shape=(n_channels, n_bins, n_frames)], optional
-        Other content on the same grid, for example one masked source.
+        What to invert.
+    mask : np.ndarray [shape=(1 or n_channels, n_bins, n_frames)], optional
+        Factor of each bin, for example the share of one source.
     n_threads : int
         Workers of the FFT.
 
@@ -306,13 +310,10 @@ def istft(
     Audio
         float32, ``spectrogram.n_samples`` samples.
     """
-    content = spectrogram.values if values is None else values
-    out = np.empty((content.shape[0], spectrogram.n_samples), dtype=np.float32)
-    for channel, matrix in enumerate(content):
-        frames = matrix.T
-        blocks = (
-            frames[first : first + BLOCK_FRAMES] for first in range(0, len(frames), BLOCK_FRAMES)
-        )
+    out = np.empty((spectrogram.n_channels, spectrogram.n_samples), dtype=np.float32)
+    for channel, matrix in enumerate(spectrogram.values):
+        gains = None if mask is None else mask[min(channel, len(mask) - 1)].T
+        blocks = _masked_blocks(matrix.T, gains)
         at = 0
         for part in istft_blocks(
             blocks,

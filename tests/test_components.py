@@ -27,7 +27,7 @@ def models_of(spectrogram, **settings):
 
 def estimates_of(spectrogram, models):
     masks = wiener_masks(models.values)
-    return [istft(spectrogram, mask * spectrogram.values).samples for mask in masks]
+    return [istft(spectrogram, mask=mask).samples for mask in masks]
 
 
 def gains_db(stems, n_sources, **settings):

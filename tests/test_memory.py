@@ -34,7 +34,7 @@ def test_what_is_free_is_read_from_the_system(tmp_path, monkeypatch):
 def test_a_recording_that_does_not_fit_is_refused_before_it_is_separated(tmp_path, monkeypatch):
     path = tmp_path / "long.wav"
     soundfile.write(path, np.zeros((80_000, 2)), 8000)
-    monkeypatch.setattr("audiosep.separator.available_bytes", lambda: 20_000 * 150)
+    monkeypatch.setattr("audiosep.loading.available_bytes", lambda: 20_000 * 150)
     with pytest.raises(RefusedError, match=r"long\.wav is longer than the .* s that fit"):
         audiosep.separate(path)
     part = audiosep.separate(path, duration=1.0, preset="components", max_iter=1)
