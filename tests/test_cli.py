@@ -697,16 +697,16 @@ def test_results_below_the_input_folder_are_not_taken_for_recordings(inside):
     ids=lambda value: type(value).__name__,
 )
 def test_whatever_happens_to_one_the_others_are_done(inside, monkeypatch, error, words):
-    from audiosep import separator
+    from audiosep import loading
 
-    real = separator.open_recording
+    real = loading.open_recording
 
     def fail_once(path, **part):
         if path.name == "a.wav":
             raise error
         return real(path, **part)
 
-    monkeypatch.setattr(separator, "open_recording", fail_once)
+    monkeypatch.setattr(loading, "open_recording", fail_once)
     files.write_sound("a.wav")
     files.write_sound("b.wav")
     ended = split(inside, "a.wav", "b.wav")
