@@ -154,6 +154,7 @@ def stft_frames(
 def stft(
     audio: Audio,
     *,
+    window_s: float = WINDOW_S,
     n_fft: int | None = None,
     hop_length: int | None = None,
     window: str = "sqrt_hann",
@@ -165,8 +166,11 @@ def stft(
     ----------
     audio : Audio
         Any length from one sample up.
+    window_s : float
+        Window in seconds; the power of two nearest to it on a log scale is used, so that 8 kHz
+        and 192 kHz behave alike.
     n_fft : int, optional
-        Window length in samples, even; by default the power of two nearest to 93 ms.
+        Window length in samples, even, in place of `window_s`.
     hop_length : int, optional
         By default ``n_fft // 4``. Larger hops, up to half the window, invert less accurately in
         the samples behind the last frame's centre, where a single window is left to divide by.
@@ -183,9 +187,9 @@ def stft(
     Raises
     ------
     ParameterError
-        If `n_fft` is odd or `hop_length` is not in 1 to ``n_fft // 2``.
+        If the window is not between 1 ms and 10 s, `n_fft` is odd or `hop_length` is not in 1 to ``n_fft // 2``.
     """
-    n_fft = frame_length(audio.sr) if n_fft is None else n_fft
+    n_fft = frame_length(audio.sr, window_s) if n_fft is None else n_fft
     hop_length = max(1, n_fft // OVERLAP) if hop_length is None else hop_length
     _check_lengths(n_fft, hop_length)
     n_frames = n_frames_of(audio.n_samples, hop_length)

@@ -255,6 +255,15 @@ def test_the_inverse_of_masked_content():
     assert not one[1].any()
 
 
+@pytest.mark.parametrize(("window_s", "n_fft"), [(0.023, 512), (0.093, 2048), (0.186, 4096)])
+def test_the_window_is_given_in_seconds(window_s, n_fft):
+    audio = Audio(samples=noise(9, 3000), sr=22050)
+    there = stft(audio, window_s=window_s)
+    assert (there.n_fft, there.hop_length) == (n_fft, n_fft // 4)
+    with pytest.raises(ParameterError, match="out of range"):
+        stft(audio, window_s=0.0)
+
+
 def test_frames_behind_the_end_are_cut_off():
     x = noise(8, 160)[0]
     frames = stft_frames(x, 0, 11, **GRID)
