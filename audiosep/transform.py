@@ -187,7 +187,8 @@ def stft(
     Raises
     ------
     ParameterError
-        If the window is not between 1 ms and 10 s, `n_fft` is odd or `hop_length` is not in 1 to ``n_fft // 2``.
+        If the window is not between 1 ms and 10 s, `n_fft` is odd, or `hop_length` is not in 1 to
+        ``n_fft // 2``.
     """
     n_fft = frame_length(audio.sr, window_s) if n_fft is None else n_fft
     hop_length = max(1, n_fft // OVERLAP) if hop_length is None else hop_length

@@ -31,6 +31,7 @@ def factorize(
     n_components: int | None = None,
     *,
     beta: float | str = 1.0,
+    solver: str = "mu",
     max_iter: int = 200,
     tol: float = 1e-4,
     seed: int | np.random.Generator = 0,
@@ -58,6 +59,10 @@ def factorize(
         Divergence: 0 Itakura-Saito, 1 Kullback-Leibler, 2 squared Euclidean, or any number from
         -4 to 4. At beta <= 0 zeros of V count as 1e-9 of its mean; below 0 all is computed in
         float64.
+    solver : {"mu", "accelerated"}
+        Plain multiplicative updates, the textbook's, or the same from extrapolated points, which
+        need about a third of the iterations; see
+        :class:`audiosep.nmf.updates.AcceleratedUpdate`.
     max_iter : int >= 0
         Most iterations.
     tol : float >= 0
@@ -110,6 +115,8 @@ def factorize(
     )
     if max_iter < 0 or not tol >= 0.0:
         raise ParameterError(f"max_iter={max_iter} and tol={tol} must not be negative.")
+    if solver not in ("mu", "accelerated"):
+        raise ParameterError(f"solver {solver!r} is unknown; use mu or accelerated.")
     threads = resolve_threads(n_threads)
     number = seed if isinstance(seed, int) else None
 
@@ -123,14 +130,14 @@ def factorize(
     if scale == 0.0:
         return problem.finish(W, np.zeros_like(H), 1.0, [0.0], Stop.SILENT, b, number)
 
-    from audiosep.nmf.updates import MultiplicativeUpdate  # compiles or loads the kernels
+    from audiosep.nmf.updates import SOLVERS  # compiles or loads the kernels
 
     losses: list[float] = []
     stop = Stop.MAX_ITER
     with ExitStack() as stack:
         stack.enter_context(one_blas_thread())
         pool = stack.enter_context(ThreadPoolExecutor(threads)) if threads > 1 else None
-        update = MultiplicativeUpdate(
+        update = SOLVERS[solver](
             data,
             W,
             H,
