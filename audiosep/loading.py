@@ -55,10 +55,13 @@ def load_mixture(
     RefusedError
         If it is longer than what fits into free memory.
     UsageError
-        If an array comes without its rate, or with a part of a file.
+        If an array comes without its rate or with a part, or a file with a rate.
     """
     path: Path | None = None
     recording: Recording | None = None
+    own = source.sr if isinstance(source, Audio) else None
+    if sr is not None and sr != own and isinstance(source, str | os.PathLike | Audio):
+        raise ParameterError(f"sr={sr!r} is for arrays; a recording has its own sample rate.")
     if isinstance(source, str | os.PathLike):
         path = Path(os.fspath(source))
         try:
@@ -85,10 +88,10 @@ def load_mixture(
         "start": start,
         "duration": duration,
     }
-    notes = [] if recording is None else list(recording.warnings)
+    warnings = [] if recording is None else list(recording.warnings)
     if audio.peak == 0.0:
-        notes.append("the recording is silent, and so are the stems.")
-    return audio, {"input": about, "warnings": notes}
+        warnings.append("the recording is silent, and so are the stems.")
+    return audio, {"input": about, "warnings": warnings}
 
 
 def _wrap(samples: npt.ArrayLike, sr: int | None) -> Audio:

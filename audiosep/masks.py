@@ -8,14 +8,33 @@ References
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
 from audiosep.errors import ParameterError
 
-__all__ = ["wiener_masks"]
+__all__ = ["exponent_from", "wiener_masks"]
 
 _BLOCK_FRAMES = 256
+
+
+def exponent_from(value: float) -> float:
+    """Return a mask exponent as a float.
+
+    Raises
+    ------
+    ParameterError
+        If it is not a number from 0.1 to 10.
+    """
+    try:
+        exponent = math.nan if isinstance(value, bool | str) else float(value)
+    except (TypeError, ValueError):
+        exponent = math.nan
+    if not 0.1 <= exponent <= 10.0:
+        raise ParameterError(f"mask exponent {value!r} is out of range; use 0.1 to 10.")
+    return exponent
 
 
 def wiener_masks(
@@ -45,8 +64,7 @@ def wiener_masks(
     ParameterError
         If the exponent is out of range.
     """
-    if not 0.1 <= exponent <= 10.0:
-        raise ParameterError(f"mask exponent {exponent} is out of range; use 0.1 to 10.")
+    exponent = exponent_from(exponent)
     masks = models if overwrite else models.copy(order="K")
     for first in range(0, models.shape[-1], _BLOCK_FRAMES):
         block = masks[..., first : first + _BLOCK_FRAMES]

@@ -40,6 +40,11 @@ def odd_length(extent: float, step: float) -> int:
     int
         Odd, so that a filter of this length has a middle.
 
+    Raises
+    ------
+    ParameterError
+        If one of them is not positive.
+
     Examples
     --------
     >>> odd_length(0.72, 512 / 22050)
@@ -66,6 +71,11 @@ def running_median(V: npt.ArrayLike, length: int, axis: int) -> _FloatMatrix:
     -------
     np.ndarray [shape=(n_bands, n_frames), dtype=float32]
         The memory layout follows the axis that was filtered.
+
+    Raises
+    ------
+    ParameterError
+        If `V` is no matrix, `length` is even or not positive, or `axis` is not 0 or 1.
     """
     from scipy import ndimage
 

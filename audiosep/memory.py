@@ -47,6 +47,9 @@ def available_bytes() -> int | None:
     try:
         limit = int((_CGROUP / "memory.max").read_text(encoding="ascii"))
         used = int((_CGROUP / "memory.current").read_text(encoding="ascii"))
-    except (OSError, ValueError):  # no container, or "max"
+        lines = (_CGROUP / "memory.stat").read_text(encoding="ascii").splitlines()
+        # Pages of files that were read: the kernel takes them back when memory is wanted.
+        cached = next(int(line.split()[1]) for line in lines if line.startswith("inactive_file"))
+    except (OSError, StopIteration, ValueError, IndexError):  # no container, or "max"
         return free
-    return max(0, min(free, limit - used))
+    return max(0, min(free, limit - used + cached))

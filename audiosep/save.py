@@ -15,8 +15,8 @@ import numpy as np
 
 from audiosep.errors import OutputError
 from audiosep.io.formats import bits_from, check_format
-from audiosep.io.naming import display
-from audiosep.io.writing import beside, move_into, write_stems
+from audiosep.io.reading import sha256_of
+from audiosep.io.writing import beside, move_run, write_stems
 from audiosep.types import Audio
 
 __all__ = ["RECORD_NAME", "Saved", "read_record", "save_stems"]
@@ -60,7 +60,8 @@ def save_stems(
     separation : Separation
         What to write.
     place : Path
-        Folder; made where it does not exist.
+        Folder; made where it does not exist. The files of an earlier run in it are replaced as a
+        whole, and so is what has the name of a new stem; all other files stay.
     format_name : {"wav", "flac"}
         Container.
     bits : {16, 24, "float"}, optional
@@ -73,19 +74,21 @@ def save_stems(
     Raises
     ------
     OutputError
-        If something cannot be written; nothing is left behind then but what was there before.
+        If a file cannot be written, does not read back as it was written, or cannot be moved to
+        its place. Then, and after an interruption, nothing is left but what was there before.
     ParameterError
-        If the format cannot hold it.
+        If the format or the depth does not exist, or the format cannot hold that depth, the
+        channels or the rate.
     """
     began = time.perf_counter()
     record = dict(separation.record)
     wanted = None if bits is None else bits_from(bits)
     format_ = check_format(format_name, wanted)
     depth = bits_from(record["input"]["bits"]) if wanted is None else wanted
-    notes: list[str] = []
+    warnings: list[str] = []
     if format_ == "flac" and depth == "float":
         depth = 24
-        notes.append("flac holds no float samples, so the stems have 24 bits.")
+        warnings.append("flac holds no float samples, so the stems have 24 bits.")
     with beside(place) as folder:
         written = write_stems(
             folder, separation.stems, separation.mixture, bits=depth, format_=format_
@@ -94,9 +97,13 @@ def save_stems(
             "null_test_db": written.null_test_db,
             "bits": written.bits,
             "output": {"format": format_name, "bits": None if bits is None else str(bits)},
-            "warnings": [*record["warnings"], *notes, *written.notes],
+            "warnings": [*record["warnings"], *warnings, *written.warnings],
             "stems": {
-                name: {"file": file, **_level(separation.stems[name])}
+                name: {
+                    "file": file,
+                    "sha256": _digest(folder / file),
+                    **_level(separation.stems[name]),
+                }
                 for name, file in written.files.items()
             },
             "timings_s": {
@@ -106,10 +113,21 @@ def save_stems(
         }
         text = json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False)
         _write_record(folder / RECORD_NAME, text)
-        # The record comes last: where it is, everything is.
-        _clear(place)
-        move_into(folder, place, [*written.files.values(), RECORD_NAME])
+        # The record comes last and goes first: where it is, everything is.
+        move_run(
+            folder,
+            place,
+            [*written.files.values(), RECORD_NAME],
+            [RECORD_NAME, *_stem_files(read_record(place))],
+        )
     return Saved(paths={name: place / file for name, file in written.files.items()}, record=record)
+
+
+def _digest(path: Path) -> str:
+    try:
+        return sha256_of(path)
+    except OSError as error:
+        raise OutputError(f"cannot read {path.name} again: {error.strerror}.") from None
 
 
 def _write_record(path: Path, text: str) -> None:
@@ -120,19 +138,6 @@ def _write_record(path: Path, text: str) -> None:
             os.fsync(file.fileno())
     except OSError as error:
         raise OutputError(f"cannot write {path.name}: {error.strerror}.") from None
-
-
-def _clear(place: Path) -> None:
-    """Remove the record and the stems of an earlier run, and nothing else."""
-    names = _stem_files(read_record(place))
-    try:
-        (place / RECORD_NAME).unlink(missing_ok=True)
-        for name in names:
-            (place / name).unlink(missing_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"cannot replace what is in {display(place)}: {error.strerror or error}."
-        ) from None
 
 
 def _stem_files(record: dict[str, Any] | None) -> list[str]:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from audiosep._version import __version__
 from audiosep.errors import ParameterError, UsageError
 from audiosep.loading import load_mixture
-from audiosep.masks import wiener_masks
+from audiosep.masks import exponent_from, wiener_masks
 from audiosep.methods import MethodSettings, load_method
 from audiosep.nmf.divergence import beta_from
 from audiosep.presets import DEFAULT_PRESET, load_preset
@@ -28,9 +28,13 @@ from audiosep.types import (
     Grouping,
     Progress,
     ignore_progress,
+    whole_number,
 )
 
-__all__ = ["Separation", "Separator", "separate"]
+__all__ = ["MOST_COMPONENTS", "MOST_SOURCES", "Separation", "Separator", "separate"]
+
+MOST_SOURCES = 64
+MOST_COMPONENTS = 1000
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -89,6 +93,8 @@ class Separation:
         ------
         OutputError
             If they cannot be written.
+        ParameterError
+            If the format cannot hold them, or `format` or `bits` is unknown.
         """
         return save_stems(self, Path(os.fspath(directory)), format, bits).paths
 
@@ -142,33 +148,36 @@ class Separator:
 
     def __post_init__(self) -> None:
         recipe = load_preset(self.preset)
+        self._normalise("n_sources", 1, MOST_SOURCES)
+        self._normalise("n_components", 1, MOST_COMPONENTS)
+        self._normalise("max_iter", 1)
+        self._normalise("seed", 0)
+        self._normalise("n_threads", 1)
         if self.n_sources is not None and not recipe.n_sources_free:
             raise UsageError(
                 f"the preset {self.preset} always gives {recipe.stems}; to choose the number of "
                 "sources use the preset components."
             )
-        for name, value, low in (
-            ("n_sources", self.n_sources, 1),
-            ("n_components", self.n_components, 1),
-            ("max_iter", self.max_iter, 1),
-            ("seed", self.seed, 0),
-        ):
-            if value is not None and (not isinstance(value, int) or value < low):
-                raise ParameterError(f"{name}={value!r} must be a whole number of at least {low}.")
-        if self.beta is not None:
-            beta_from(self.beta)
-        if self.mask_exponent is not None and not 0.1 <= self.mask_exponent <= 10.0:
+        n_sources = self.n_sources or recipe.n_sources
+        if self.n_components is not None and self.n_components < n_sources:
             raise ParameterError(
-                f"mask exponent {self.mask_exponent} is out of range; use 0.1 to 10."
+                f"n_components={self.n_components} is fewer than the {n_sources} sources; use more."
             )
-        resolve_threads(self.n_threads)
+        if self.beta is not None:
+            object.__setattr__(self, "beta", beta_from(self.beta))
+        if self.mask_exponent is not None:
+            object.__setattr__(self, "mask_exponent", exponent_from(self.mask_exponent))
+
+    def _normalise(self, name: str, low: int, high: int | None = None) -> None:
+        """Turn a given whole number, of whatever type, into an int."""
+        value = getattr(self, name)
+        if value is not None:
+            object.__setattr__(self, name, whole_number(name, value, low, high))
 
     def settings(self) -> dict[str, Any]:
         """All settings that decide about the result, as given, in JSON types."""
         given = asdict(self)
         del given["n_threads"]
-        if self.beta is not None:
-            given["beta"] = beta_from(self.beta)
         return given
 
     def separate(
@@ -203,8 +212,8 @@ class Separator:
         ------
         InputError
             If the recording cannot be used.
-        ParameterError
-            If an array comes without its rate.
+        UsageError
+            If an array comes without its rate or with `start` or `duration`, or a file with a rate.
         RefusedError
             If the recording is longer than what fits into free memory.
         """
@@ -306,6 +315,8 @@ def separate(
         If the recording cannot be used.
     UsageError
         If a setting does not exist, does not fit or is out of range.
+    RefusedError
+        If the recording is longer than what fits into free memory.
     """
     separator = Separator(
         preset=preset,

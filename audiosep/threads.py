@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
-from audiosep.errors import ParameterError
+from audiosep.types import whole_number
 
 __all__ = ["one_blas_thread", "resolve_threads"]
+
+_lock = threading.Lock()
+_holders = 0
+_limits: Any = None
 
 
 def resolve_threads(n_threads: int | None) -> int:
@@ -17,15 +23,27 @@ def resolve_threads(n_threads: int | None) -> int:
         if hasattr(os, "sched_getaffinity"):
             return len(os.sched_getaffinity(0))
         return os.cpu_count() or 1
-    if n_threads < 1:
-        raise ParameterError(f"n_threads={n_threads} must be at least 1.")
-    return n_threads
+    return whole_number("n_threads", n_threads, 1)
 
 
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
     """Hold BLAS to one thread: sums must not depend on the size of its pool."""
+    # The BLAS of the kernels: it must be there when threads are limited.
+    import scipy.linalg.cython_blas  # noqa: F401
     from threadpoolctl import threadpool_limits
 
-    with threadpool_limits(limits=1, user_api="blas"):
+    global _holders, _limits
+    # The limit belongs to the process, not to a thread: the first to come sets it and the last to
+    # leave restores it, or one separation would take the limit away under another.
+    with _lock:
+        if _holders == 0:
+            _limits = threadpool_limits(limits=1, user_api="blas")
+        _holders += 1
+    try:
         yield
+    finally:
+        with _lock:
+            _holders -= 1
+            if _holders == 0:
+                _limits.restore_original_limits()

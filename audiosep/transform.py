@@ -314,7 +314,18 @@ def istft(spectrogram: Spectrogram, *, mask: FloatArray | None = None, n_threads
     -------
     Audio
         float32, ``spectrogram.n_samples`` samples.
+
+    Raises
+    ------
+    ParameterError
+        If the mask does not fit the spectrogram.
     """
+    if mask is not None:
+        fitting = [(n, *spectrogram.values.shape[1:]) for n in (1, spectrogram.n_channels)]
+        if mask.shape not in fitting:
+            raise ParameterError(
+                f"mask has shape {mask.shape}, expected {fitting[-1]} or one channel."
+            )
     out = np.empty((spectrogram.n_channels, spectrogram.n_samples), dtype=np.float32)
     for channel, matrix in enumerate(spectrogram.values):
         gains = None if mask is None else mask[min(channel, len(mask) - 1)].T

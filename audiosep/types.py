@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
@@ -32,6 +33,28 @@ MAX_SAMPLE_RATE = 4_000_000
 MIN_SAMPLE_RATE = 100
 
 
+LOUDEST = 1e30
+"""Samples beyond this leave float32 on the way through the transform: no recording has them."""
+
+
+def whole_number(name: str, value: object, low: int, high: int | None = None) -> int:
+    """Return `value` as an int, or say what is wrong with it.
+
+    Raises
+    ------
+    ParameterError
+        If it is no whole number (a bool is none), below `low` or above `high`.
+    """
+    try:
+        number = None if isinstance(value, bool) else operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        number = None
+    if number is None or number < low or (high is not None and number > high):
+        upto = f"of at least {low}" if high is None else f"from {low} to {high}"
+        raise ParameterError(f"{name}={value!r} must be a whole number {upto}.")
+    return number
+
+
 def ignore_progress(stage: str, fraction: float) -> None:
     """Do nothing: the default of every ``progress`` argument."""
 
@@ -50,7 +73,10 @@ class Audio:
     Raises
     ------
     InputError
-        When there is no sample, a sample is NaN or infinite, or the rate is implausible.
+        When there is no sample, a sample is NaN, infinite or beyond 1e30, or the rate is
+        implausible.
+    ParameterError
+        When the samples have another shape or type, or the rate is no whole number.
     """
 
     samples: npt.NDArray[np.float32]
@@ -63,6 +89,7 @@ class Audio:
                 f"samples must be float32 of shape (channels, samples), got {samples.dtype} of "
                 f"shape {samples.shape}; a mono signal y becomes y[np.newaxis, :]."
             )
+        object.__setattr__(self, "sr", whole_number("sr", self.sr, -MAX_SAMPLE_RATE))
         if not MIN_SAMPLE_RATE <= self.sr <= MAX_SAMPLE_RATE:
             raise InputError(
                 f"implausible sample rate {self.sr} Hz (expected {MIN_SAMPLE_RATE} to "
@@ -78,6 +105,11 @@ class Audio:
             raise InputError(
                 f"sample {index} of channel {channel + 1} (at {index / self.sr:.3f} s) is "
                 f"{samples[channel, index]}; repair the recording, for example in an audio editor."
+            )
+        if self.peak > LOUDEST:
+            raise InputError(
+                f"samples reach {self.peak:g} times full scale: that is no recording; check how it "
+                "was made or scaled."
             )
 
     @property
@@ -265,6 +297,11 @@ class SourceModels:
         Objective of the main fit before the first and after each iteration, where there is one.
     stop : Stop or None
         Why that fit ended.
+
+    Raises
+    ------
+    ParameterError
+        If the shape of `values` does not fit the names.
     """
 
     values: npt.NDArray[np.float32]

@@ -434,7 +434,6 @@ def main() -> None:
     drums = synthetic_drums(rng)
     check_synthesis(drums)
     bass, other = list(synthetic_bass(rng)), list(synthetic_other(rng))
-    sets = {"electronic": dictionary(by_content(drums), bass, other, SYNTHETIC)}
 
     root = arguments.root
     bass += sonic_pi(root, SONIC_PI_BASS, 30, 150)
@@ -442,12 +441,10 @@ def main() -> None:
     other += sonic_pi(root, SONIC_PI_OTHER, 200, 5000)
     other += [s for program in FLUID_OTHER for s in fluid_notes(root, program, range(45, 88, 3))]
     all_drums = by_content(drums, rumpf_drums(root))
-    sets["band"] = dictionary(all_drums, bass, other, f"{SYNTHETIC} {RECORDED}")
-
-    for name, made in sets.items():
-        path = arguments.out / f"{name}.safetensors"
-        save_dictionary(made, path)
-        print(f"{path}: {made.n_components} templates, {path.stat().st_size} bytes")
+    made = dictionary(all_drums, bass, other, f"{SYNTHETIC} {RECORDED}")
+    path = arguments.out / "band.safetensors"
+    save_dictionary(made, path)
+    print(f"{path}: {made.n_components} templates, {path.stat().st_size} bytes")
 
 
 if __name__ == "__main__":

@@ -13,9 +13,13 @@ from pathlib import Path
 import files
 import numpy as np
 import pytest
+import typer.main
 
 import audiosep
 from audiosep import cli
+from audiosep.cli.app import app
+from audiosep.cli.wording import OPTION_OF, words_of
+from audiosep.errors import InputError, ParameterError, UsageError
 from audiosep.presets import preset_names
 
 SMALL = files.SMALL
@@ -123,7 +127,7 @@ def test_refused(here):
     ended = split(files.audiosep, "a.wav", "--seed", "1")
     assert ended.code == 5
     assert ended.out == ""
-    assert "other settings or from another recording; use --exists overwrite" in ended.err
+    assert "holds stems made with other settings; use --exists overwrite" in ended.err
     assert files.tree("separated") == before
 
 
@@ -250,6 +254,9 @@ def test_quiet_says_only_errors_and_verbose_says_why(inside):
     ended = split(inside, "a.wav", "cut.wav", "-v", "-o", "v")
     assert len(ended.out.splitlines()) == 4
     assert "found blindly, by timbre" in ended.err
+    timings = [line for line in ended.err.splitlines() if line.startswith("  seconds: read ")]
+    assert len(timings) == 2
+    assert all(f" {stage} 0." in timings[0] for stage in ("transform", "render", "write"))
     assert "audiosep: warning: cut.wav: the file ends early" in ended.err
 
 
@@ -373,19 +380,20 @@ def test_version_and_module(inside):
     ("arguments", "words"),
     [
         (["--preset", "auto", "-n", "3"], "to choose the number of sources use the preset"),
-        (["-n", "0"], "n_sources=0 must be a whole number of at least 1"),
+        (["-n", "0"], "audiosep: -n 0 must be a whole number"),
         (["-n", "x"], "-n"),
-        (["--components", "0"], "n_components=0"),
-        (["--iterations", "0"], "max_iter=0"),
-        (["--beta", "foo"], "beta 'foo' is unknown; use"),
-        (["--beta", "99"], "beta '99' is unknown; use"),
-        (["--mask-exponent", "99"], "use 0.1 to 10"),
-        (["--seed", "-1"], "seed=-1"),
+        (["--components", "0"], "audiosep: --components 0 must be"),
+        (["--components", "1", "-n", "2"], "audiosep: --components 1 is fewer than"),
+        (["--iterations", "0"], "audiosep: --iterations 0 must be"),
+        (["--beta", "foo"], "audiosep: --beta 'foo' is unknown; use"),
+        (["--beta", "99"], "audiosep: --beta '99' is unknown; use"),
+        (["--mask-exponent", "99"], "audiosep: --mask-exponent 99.0 is out of range; use 0.1"),
+        (["--seed", "-1"], "audiosep: --seed -1 must be"),
         (["--seed", "x"], "--seed"),
-        (["--threads", "0"], "n_threads=0 must be at least 1"),
-        (["--bits", "8"], "bits '8' is unknown; use 16, 24 or float"),
-        (["--format", "mp3"], "format 'mp3' is unknown; use wav or flac"),
-        (["--format", "flac", "--bits", "float"], "flac holds no float"),
+        (["--threads", "0"], "audiosep: --threads 0 must be"),
+        (["--bits", "8"], "audiosep: --bits '8' is unknown; use 16, 24 or float"),
+        (["--format", "mp3"], "audiosep: --format 'mp3' is unknown; use wav or flac"),
+        (["--format", "flac", "--bits", "float"], "use --bits 24 or --format wav."),
         (["--exists", "maybe"], "--exists 'maybe' is unknown; use skip, overwrite, rename, fail"),
         (["--start", "-1"], "--start -1 is out of range"),
         (["--start", "nan"], "--start nan is out of range"),
@@ -466,6 +474,7 @@ def test_flac_of_16_channels(inside):
     ended = split(inside, "a.wav", "--format", "flac")
     assert ended.code == 2
     assert ended.err.startswith("audiosep: a.wav: flac holds at most 8 channels")
+    assert ended.err.endswith("; use --format wav.\n")
     assert files.leftovers(".") == []
 
 
@@ -499,27 +508,34 @@ def test_skip_is_the_default_and_means_the_same_job(inside):
 
 
 @pytest.mark.parametrize(
-    "more",
+    ("more", "words"),
     [
-        ["--seed", "1"],
-        ["--iterations", "3"],
-        ["--mask-exponent", "2"],
-        ["--bits", "24"],
-        ["--format", "flac"],
-        ["--start", "0.1"],
-        ["--duration", "0.1"],
-        ["--preset", "harmonic-percussive"],
+        (["--seed", "1"], "with other settings"),
+        (["--iterations", "3"], "with other settings"),
+        (["--mask-exponent", "2"], "with other settings"),
+        (["--preset", "harmonic-percussive"], "with other settings"),
+        (["--bits", "24"], "in another output format"),
+        (["--format", "flac"], "in another output format"),
+        (["--start", "0.1"], "from another part of the recording"),
+        (["--duration", "0.1"], "from another part of the recording"),
+        (
+            ["--seed", "1", "--start", "0.1", "--bits", "24"],
+            "with other settings, from another part of the recording and in another output format",
+        ),
     ],
-    ids=" ".join,
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_another_job_in_the_same_place_is_refused(inside, more):
+def test_another_job_in_the_same_place_is_refused(inside, more, words):
     files.write_sound("a.wav")
     split(inside, "a.wav")
     before = files.tree("separated")
     for dry in ([], ["--dry-run"]):
         ended = split(inside, "a.wav", *more, *dry)
         assert ended.code == 5
-        assert ended.err.startswith("audiosep: a.wav: separated/a holds stems made with other")
+        assert ended.err == (
+            f"audiosep: a.wav: separated/a holds stems made {words}; use --exists overwrite, "
+            "--exists rename or another --out.\n"
+        )
     assert files.tree("separated") == before
 
 
@@ -527,7 +543,9 @@ def test_another_recording_of_the_same_name_is_refused(inside):
     files.write_sound("a.wav")
     split(inside, "a.wav")
     files.write_sound("a.wav", files.noise(seed=9))
-    assert split(inside, "a.wav").code == 5
+    ended = split(inside, "a.wav")
+    assert ended.code == 5
+    assert "holds stems made from another recording; use" in ended.err
 
 
 def test_another_version_is_another_job(inside):
@@ -535,7 +553,9 @@ def test_another_version_is_another_job(inside):
     split(inside, "a.wav")
     path = Path("separated/a/audiosep.json")
     path.write_text(path.read_text().replace(f'"{audiosep.__version__}"', '"0.0.0"', 1))
-    assert split(inside, "a.wav").code == 5
+    ended = split(inside, "a.wav")
+    assert ended.code == 5
+    assert "holds stems made by another version; use" in ended.err
 
 
 def test_threads_and_words_are_no_other_job(inside):
@@ -590,7 +610,62 @@ def test_fail(inside):
     assert split(inside, "a.wav", "b.wav", "--exists", "fail").code == 1
 
 
-@pytest.mark.parametrize("record", [None, "not json"])
+def cut_short(path):
+    os.truncate(path, 100)
+
+
+def edit(path):
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("change", [cut_short, edit])
+@pytest.mark.parametrize("others", ["there", "missing"])
+def test_a_stem_that_is_not_what_was_written_is_not_lost_silently(inside, change, others):
+    files.write_sound("a.wav")
+    split(inside, "a.wav")
+    whole = files.tree("separated")
+    change(Path("separated/a/source-2.wav"))
+    if others == "missing":
+        Path("separated/a/source-1.wav").unlink()
+    before = files.tree("separated")
+    ended = split(inside, "a.wav")
+    assert (ended.code, ended.out) == (5, "")
+    assert "source-2.wav is damaged or edited since; use --exists overwrite" in ended.err
+    assert files.tree("separated") == before
+    assert split(inside, "a.wav", "--exists", "overwrite").code == 0
+    for name in ("source-1.wav", "source-2.wav"):
+        assert files.tree("separated")[f"a/{name}"] == whole[f"a/{name}"]
+
+
+@pytest.mark.parametrize("lost", ["audiosep", "settings", "input", "output", "stems", "sha256"])
+def test_a_record_that_lacks_something_is_no_record(inside, lost):
+    files.write_sound("a.wav")
+    split(inside, "a.wav")
+    path = Path("separated/a/audiosep.json")
+    record = json.loads(path.read_text())
+    if lost == "stems":
+        record["stems"] = {}
+    elif lost == "sha256":
+        del record["stems"]["source-1"]["sha256"]
+    else:
+        del record[lost]
+    path.write_text(json.dumps(record))
+    ended = split(inside, "a.wav")
+    assert ended.code == 5
+    assert "holds sound files that no finished run has left" in ended.err
+
+
+def test_a_record_that_points_elsewhere_is_no_record(inside):
+    files.write_sound("a.wav")
+    split(inside, "a.wav")
+    path = Path("separated/a/audiosep.json")
+    path.write_text(path.read_text().replace('"source-1.wav"', '"../../a.wav"'))
+    assert split(inside, "a.wav").code == 5
+
+
+@pytest.mark.parametrize("record", [None, "not json", "{}", "[]", '{"stems": 3, "input": []}'])
 def test_sound_files_of_unknown_origin_are_not_replaced(inside, record):
     files.write_sound("a.wav")
     Path("separated/a").mkdir(parents=True)
@@ -625,6 +700,14 @@ def test_a_recording_is_never_replaced_by_its_own_stems(inside, exists):
     assert split(inside, "source-1/source-1.wav", "-o", ".", "--exists", "rename").code == 0
 
 
+def test_a_missing_recording_in_a_missing_folder(inside):
+    Path("separated/x").mkdir(parents=True)
+    for exists in ("skip", "overwrite", "rename"):
+        ended = split(inside, "nowhere/x.wav", "--exists", exists)
+        assert ended.code == 3
+        assert ended.err == "audiosep: nowhere/x.wav does not exist.\n"
+
+
 def test_a_file_where_the_folder_of_the_stems_should_be(inside):
     files.write_sound("a.wav")
     Path("separated").mkdir()
@@ -654,7 +737,37 @@ def test_dry_run_writes_nothing(inside):
     assert entry["status"] == "skipped"
 
 
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [(["--format", "flac"], 2), (["--start", "99"], 3), (["--start", "0.5"], 3)],
+    ids=str,
+)
+def test_dry_run_says_what_the_real_run_would_say(inside, arguments, code):
+    files.write_sound("a.wav", files.noise(n_channels=16))
+    real = split(inside, "a.wav", *arguments)
+    assert real.code == code
+    assert split(inside, "a.wav", "--dry-run", *arguments) == real
+    (entry,) = lines(split(inside, "a.wav", "--dry-run", "--json", *arguments).out)
+    assert entry["status"] == "failed"
+
+
 # Several recordings
+
+
+def test_a_recording_in_two_spellings_is_done_once(inside):
+    files.write_sound("a.wav")
+    ended = split(inside, "a.wav", Path("a.wav").absolute(), ".", "--json")
+    assert [entry["input"] for entry in lines(ended.out)] == ["a.wav"]
+
+
+def test_what_macos_leaves_beside_recordings_is_no_failure(inside):
+    Path("tapes").mkdir()
+    files.write_sound("tapes/mac.wav")
+    Path("tapes/._mac.wav").write_bytes(bytes(100))
+    ended = split(inside, "tapes", "--json")
+    assert ended.code == 0
+    assert [entry["input"] for entry in lines(ended.out)] == ["tapes/mac.wav"]
+    assert split(inside, "tapes/._mac.wav").code == 3
 
 
 def test_names_that_differ_by_ending_or_case(inside):
@@ -792,9 +905,107 @@ def test_a_format_that_cannot_hold_it_is_refused_before_any_work(here):
     assert time.monotonic() - began < 5.0
 
 
-def test_nothing_is_left_where_nothing_was_done(here):
-    assert split(files.audiosep, "absent.wav").code == 3
+def test_nothing_is_left_where_nothing_was_done(inside):
+    assert split(inside, "absent.wav").code == 3
     assert not Path("separated").exists()
     Path("mine").mkdir()
-    assert split(files.audiosep, "absent.wav", "-o", "mine").code == 3
+    assert split(inside, "absent.wav", "-o", "mine").code == 3
+    assert split(inside, "absent.wav", "-o", "mine/n1/n2/n3").code == 3
     assert Path("mine").is_dir()
+    assert list(Path("mine").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("leaving", "code"), [(KeyboardInterrupt(), 130), (SystemExit(143), 143)], ids=repr
+)
+def test_nothing_is_left_of_an_interrupted_run(inside, monkeypatch, leaving, code):
+    from audiosep import loading
+
+    def interrupt(*_, **__):
+        raise leaving
+
+    monkeypatch.setattr(loading, "open_recording", interrupt)
+    files.write_sound("a.wav")
+    assert split(inside, "a.wav", "-o", "n1/n2").code == code
+    assert os.listdir() == ["a.wav"]  # noqa: PTH208
+
+
+def test_json_where_nothing_can_be_written(inside):
+    files.write_sound("a.wav")
+    files.write_sound("b.wav")
+    Path("file").write_text("mine")
+    ended = split(inside, "a.wav", "b.wav", "-o", "file/below", "--json")
+    assert (ended.code, ended.err) == (4, "")
+    entries = lines(ended.out)
+    assert all(set(entry) == KEYS for entry in entries)
+    assert [(entry["input"], entry["status"]) for entry in entries] == [
+        ("a.wav", "failed"),
+        ("b.wav", "failed"),
+    ]
+    assert entries[0]["error"].startswith("a.wav: cannot write to file/below: ")
+
+
+@pytest.mark.parametrize("closed", ["stdout", "stderr"])
+def test_a_closed_stream(inside, monkeypatch, closed):
+    files.write_sound("a.wav")
+    monkeypatch.setattr(sys, closed, None)
+    assert split(inside, "a.wav").code == 0
+    assert inside("split", "absent.wav").code == 3
+    assert Path("separated/a/audiosep.json").is_file()
+    getattr(sys, closed).close()
+
+
+def test_closed_streams_of_the_installed_command(here):
+    files.write_sound("a.wav")
+    done = subprocess.run(
+        ["sh", "-c", '"$@" >&- 2>&-', "sh", *files.COMMAND, "split", *SMALL, "a.wav"], check=False
+    )
+    assert done.returncode == 0
+    assert len(files.tree("separated")) == 3
+    total = sum(files.whole_numbers(f"separated/a/source-{i}.wav") for i in (1, 2))
+    np.testing.assert_array_equal(total, files.whole_numbers("a.wav"))
+
+
+@pytest.mark.parametrize(
+    ("persistent", "words"),
+    [
+        (True, "compiling kernels, on the first run only ..."),
+        (False, "compiling kernels, as on every run, because no folder for them can be written; "),
+    ],
+)
+def test_what_is_said_about_compiling(inside, monkeypatch, persistent, words):
+    from audiosep.nmf import jit
+
+    monkeypatch.setattr(jit, "is_warm", lambda: False)
+    monkeypatch.setattr(jit, "cache_is_persistent", lambda: persistent)
+    files.write_sound("a.wav")
+    ended = split(inside, "a.wav")
+    assert f"audiosep: {words}" in ended.err
+    assert ("first run" in ended.err) == persistent
+
+
+@pytest.mark.parametrize(
+    ("said", "typed"),
+    [
+        ("n_sources=0 must be 1", "-n 0 must be 1"),
+        ("n_components=3 is fewer", "--components 3 is fewer"),
+        ("use bits=24 or format='wav'.", "use --bits 24 or --format wav."),
+        ('use format="wav"', "use --format wav"),
+        ("seed=-1 and max_iter=0", "--seed -1 and --iterations 0"),
+        ("mask exponent 99.0 is", "--mask-exponent 99.0 is"),
+        ("mask_exponent=99.0 is", "--mask-exponent 99.0 is"),
+        ("n_threads=0 and beta='x'", "--threads 0 and --beta x"),
+        ("beta 'x' is unknown", "--beta 'x' is unknown"),
+        ("the bits of a format from the start", "the bits of a format from the start"),
+        ("unknown preset 'seed=1'", "unknown preset 'seed=1'"),
+    ],
+)
+def test_parameters_become_options(said, typed):
+    assert words_of(UsageError(said)) == words_of(ParameterError(said)) == typed
+    assert words_of(InputError(said)) == said
+
+
+def test_every_parameter_has_its_option():
+    command = typer.main.get_command(app).commands["split"]
+    spellings = {option for parameter in command.params for option in parameter.opts}
+    assert set(OPTION_OF.values()) <= spellings

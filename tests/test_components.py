@@ -108,7 +108,7 @@ def test_settings_reach_the_factorization():
     assert (plain.n_iter, plain.beta, plain.seed) == (MAX_ITER, 1.0, 0)
     chosen = models_of(spectrogram, n_components=5, beta=0.5, max_iter=3, seed=7).factorization
     assert (chosen.n_components, chosen.n_iter, chosen.beta, chosen.seed) == (5, 3, 0.5, 7)
-    assert models_of(spectrogram, tol=0.5).factorization.stop is Stop.CONVERGED
+    assert models_of(spectrogram).stop is Stop.MAX_ITER
 
 
 def test_the_same_seed_and_any_threads_give_the_same_bytes():

@@ -607,11 +607,11 @@ OK = np.ones((3, 4))
          "fixed_templates must be True, False or 2 such values"),
         (OK, {"activations": np.ones((2, 4)), "fixed_activations": [1, 0]},
          "fixed_activations must be True, False or 2 such values"),
-        (OK, {"max_iter": -1}, "max_iter=-1 and tol=0.0001 must not be negative"),
+        (OK, {"max_iter": -1}, "max_iter=-1 must be a whole number"),
         (OK, {"tol": -1.0}, "tol=-1.0 must not be negative"),
         (OK, {"tol": float("nan")}, "tol=nan must not be negative"),
         (OK, {"beta": 9}, "beta 9 is unknown"),
-        (OK, {"n_threads": 0}, "n_threads=0 must be at least 1"),
+        (OK, {"n_threads": 0}, "n_threads=0 must be a whole number of at least 1"),
         (OK, {"seed": -1}, "seed -1"),
     ],
 )  # fmt: skip

@@ -64,7 +64,7 @@ def test_unknown_formats(name):
 
 
 def test_flac_holds_no_floats():
-    with pytest.raises(ParameterError, match="use --bits 24 or --format wav"):
+    with pytest.raises(ParameterError, match="use bits=24 or format='wav'"):
         formats.check_format("flac", "float")
     assert formats.check_format("flac", 24) == "flac"
     assert formats.check_format("wav", "float") == "wav"
@@ -86,7 +86,7 @@ def test_flac_has_no_such_limit():
 
 @pytest.mark.parametrize(("n_channels", "sr"), [(9, 44100), (16, 8000), (1, 655_351)])
 def test_what_flac_cannot_hold(n_channels, sr):
-    words = f"this recording has {n_channels} channels at {sr} Hz; use --format wav"
+    words = f"this recording has {n_channels} channels at {sr} Hz; use format='wav'"
     with pytest.raises(ParameterError, match=words):
         formats.container_for("flac", 16, sr, n_channels, 100)
     assert formats.container_for("wav", 16, sr, n_channels, 100) == "WAV"

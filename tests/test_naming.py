@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 import unicodedata
 from pathlib import Path
 
@@ -12,7 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audiosep.errors import InputError
-from audiosep.io.naming import SUFFIXES, display, find_inputs, plan_folders, track_name
+from audiosep.io.naming import (
+    SUFFIXES,
+    display,
+    each_once,
+    find_inputs,
+    plan_folders,
+    track_name,
+)
 
 names = st.binary(min_size=1, max_size=255).map(
     lambda raw: os.fsdecode(raw.replace(b"/", b"_").replace(b"\0", b"_"))
@@ -50,6 +58,37 @@ def test_whatever_is_displayed_can_be_printed(name):
 def test_files_are_kept_in_order_and_once():
     found = find_inputs([Path("b"), Path("absent.wav"), Path("b"), Path("a")])
     assert found == [Path("b"), Path("absent.wav"), Path("a")]
+
+
+def test_a_file_is_taken_once_in_its_first_spelling(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("x").mkdir()
+    for name in ("a.wav", "b.wav"):
+        Path(name).touch()
+    Path("link.wav").symlink_to("a.wav")
+    Path("loop.wav").symlink_to("loop.wav")
+    spellings = ["a.wav", "x/../a.wav", tmp_path / "a.wav", "link.wav", "loop.wav", "b.wav", "."]
+    found = find_inputs([Path(spelling) for spelling in spellings])
+    assert found == [Path("a.wav"), Path("loop.wav"), Path("b.wav")]
+
+
+def test_thousands_of_recordings_are_planned_at_once():
+    sources = [Path(f"in/{i}/take.wav") for i in range(6000)]
+    began = time.perf_counter()
+    jobs = plan_folders(each_once(sources), Path("out"))
+    assert time.perf_counter() - began < 2.0
+    assert len({job.folder for job in jobs}) == len(sources)
+    assert jobs[-1].folder.name == "take.wav-6000"
+
+
+def test_hidden_files_are_taken_only_where_they_are_named(tmp_path):
+    for name in ("song.wav", "._song.wav", ".old.flac"):
+        (tmp_path / name).touch()
+    assert find_inputs([tmp_path]) == [tmp_path / "song.wav"]
+    assert find_inputs([tmp_path / "._song.wav"]) == [tmp_path / "._song.wav"]
+    (tmp_path / "song.wav").unlink()
+    with pytest.raises(InputError, match="is a folder without recordings"):
+        find_inputs([tmp_path])
 
 
 def test_folders_give_their_recordings_sorted(tmp_path):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 from dataclasses import replace
 
 import files
@@ -11,8 +13,8 @@ import pytest
 import soundfile as sf
 
 import audiosep
-from audiosep import save as save_module
 from audiosep.errors import OutputError, ParameterError
+from audiosep.io import writing
 from audiosep.save import read_record, save_stems
 from audiosep.separator import Separation
 from audiosep.types import Audio
@@ -56,26 +58,63 @@ def test_stems_and_record(tmp_path):
     for name, stem in record["stems"].items():
         samples = given.stems[name].samples.astype(np.float64)
         assert stem["file"] == f"{name}.wav"
+        assert stem["sha256"] == hashlib.sha256((place / stem["file"]).read_bytes()).hexdigest()
         assert stem["peak_db"] == pytest.approx(20 * np.log10(np.abs(samples).max()), abs=0.01)
         assert stem["rms_db"] == pytest.approx(10 * np.log10(np.mean(samples**2)), abs=0.01)
     assert "null_test_db" not in given.record  # the separation itself is not changed
     assert given.record["timings_s"] == {"read": 0.0}
 
 
-def test_the_record_comes_last(tmp_path, monkeypatch):
-    order = []
-    real = save_module.move_into
-    monkeypatch.setattr(
-        save_module, "move_into", lambda *given: (order.extend(given[2]), real(*given))
-    )
+@pytest.fixture
+def moves(monkeypatch):
+    """Names that were moved, by the folder that they came from; `moves.fail(n)` ends the n-th."""
+
+    class Moves(list):
+        def fail(self, number, error):
+            self.clear()
+            self.number, self.error = number, error
+
+    seen = Moves()
+    seen.fail(None, None)
+    real = os.replace
+
+    def replaced(source, target):
+        if len(seen) == seen.number:
+            seen.number = None
+            raise seen.error
+        real(source, target)
+        seen.append((source.parent.name, source.name))
+
+    monkeypatch.setattr(writing.os, "replace", replaced)
+    return seen
+
+
+def test_a_new_folder_comes_in_one_step_with_the_mode_of_any_folder(tmp_path, moves):
     save_stems(separation(), tmp_path / "song")
-    assert order == ["low.wav", "high.wav", "audiosep.json"]
+    assert [name for _, name in moves] == ["new"]
+    (tmp_path / "plain").mkdir()
+    assert (tmp_path / "song").stat().st_mode == (tmp_path / "plain").stat().st_mode
+    assert files.leftovers(tmp_path) == []
+
+
+def test_the_record_goes_first_and_comes_last(tmp_path, moves):
+    save_stems(separation(names=("low", "old")), tmp_path / "song")
+    moves.clear()
+    save_stems(separation(), tmp_path / "song")
+    assert moves == [
+        ("song", "audiosep.json"),
+        ("song", "low.wav"),
+        ("song", "old.wav"),
+        ("new", "low.wav"),
+        ("new", "high.wav"),
+        ("new", "audiosep.json"),
+    ]
 
 
 def test_silent_stems_have_no_level(tmp_path):
     silent = separation(np.zeros((1, 100), dtype=np.float32))
     record = save_stems(silent, tmp_path / "song").record
-    assert record["stems"]["low"] == {"file": "low.wav", "peak_db": None, "rms_db": None}
+    assert (record["stems"]["low"]["peak_db"], record["stems"]["low"]["rms_db"]) == (None, None)
 
 
 @pytest.mark.parametrize(
@@ -97,17 +136,25 @@ def test_depth(tmp_path, bits_in, format_, bits, subtype):
     assert {sf.info(path).subtype for path in saved.paths.values()} == {subtype}
     asked = None if bits is None else str(bits)
     assert saved.record["output"] == {"format": format_, "bits": asked}
-    said = any("flac holds no float samples" in note for note in saved.record["warnings"])
+    said = any("flac holds no float samples" in text for text in saved.record["warnings"])
     assert said == (bits_in == "float" and format_ == "flac")
 
 
 def test_float_fallback_is_a_warning(tmp_path):
     saved = save_stems(separation(files.noise(peak=2.0)), tmp_path / "song", "flac")
     assert saved.record["bits"] == "float"
-    assert any(
-        "all stems of this recording are 32-bit float" in n for n in saved.record["warnings"]
-    )
+    (warning,) = saved.record["warnings"]
+    assert "all stems of this recording are 32-bit float" in warning
     assert {path.suffix for path in saved.paths.values()} == {".wav"}
+
+
+def test_fewer_bits_than_the_recording_has_is_a_warning(tmp_path):
+    record = save_stems(
+        separation(files.integers(n_bits=24) / 2, bits=24), tmp_path, bits=16
+    ).record
+    assert record["null_test_db"] == pytest.approx(-96.3, abs=0.1)
+    (warning,) = record["warnings"]
+    assert warning.startswith("the recording has finer steps than 16 bits")
 
 
 @pytest.mark.parametrize(("format_", "bits"), [("mp3", None), ("wav", 8), ("flac", "float")])
@@ -141,6 +188,7 @@ def test_stems_of_the_run_before_go_and_foreign_files_stay(tmp_path):
         "null",
         '{"stems": {"a": {"file": "../outside.wav"}}}',
         '{"stems": {"a": {"file": ""}, "b": {"file": ".."}, "c": {"file": "sub/x.wav"}}}',
+        '{"stems": {"a": {"file": "a\\u0000b"}, "b": {"file": "\\ud800"}, "c": {"file": "sub"}}}',
         '{"stems": {"a": {}}}',
     ],
 )
@@ -183,11 +231,90 @@ def test_a_failed_run_leaves_the_run_before(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(save_module.os, "fsync", full)
+        patch.setattr(writing.os, "fsync", full)
         with pytest.raises(OutputError, match="No space left on device"):
             save_stems(separation(files.noise()), place)
     assert files.tree(tmp_path) == before
     assert files.leftovers(tmp_path) == []
+
+
+@pytest.mark.parametrize("number", range(7))
+@pytest.mark.parametrize(
+    ("error", "raised"),
+    [
+        (OSError(5, "Input/output error"), OutputError),
+        (KeyboardInterrupt(), KeyboardInterrupt),
+        (SystemExit(143), SystemExit),
+    ],
+)
+def test_a_move_that_fails_leaves_all_as_it_was(tmp_path, moves, number, error, raised):
+    place = tmp_path / "song"
+    save_stems(separation(names=("low", "old")), place)
+    (place / "notes.txt").write_text("mine")
+    (place / "high.wav").write_text("mine too")  # where a new stem goes
+    before = files.tree(tmp_path)
+    moves.fail(number, error)
+    with pytest.raises(raised):
+        save_stems(separation(files.noise()), place)
+    undone = [name for source, name in moves if source == "old"]
+    assert undone[-1:] == (["audiosep.json"] if number else [])
+    assert files.tree(tmp_path) == before
+    assert files.leftovers(tmp_path) == []
+
+
+def test_an_interruption_right_after_a_move_leaves_all_as_it_was(tmp_path, monkeypatch):
+    place = tmp_path / "song"
+    save_stems(separation(), place)
+    before = files.tree(tmp_path)
+    real = os.replace
+
+    def interrupted(source, target):
+        real(source, target)
+        monkeypatch.setattr(writing.os, "replace", real)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(writing.os, "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        save_stems(separation(files.noise()), place)
+    assert files.tree(tmp_path) == before
+
+
+@pytest.mark.parametrize("listed", [False, True])
+def test_a_folder_in_place_of_a_stem_leaves_all_as_it_was(tmp_path, listed):
+    place = tmp_path / "song"
+    save_stems(separation(names=("low", "high") if listed else ("low", "old")), place)
+    (place / "high.wav").unlink(missing_ok=True)
+    (place / "high.wav").mkdir()
+    (place / "high.wav" / "inside").write_text("mine")
+    before = files.tree(tmp_path)
+    with pytest.raises(OutputError, match="there is a folder where a file should be"):
+        save_stems(separation(files.noise()), place)
+    assert files.tree(tmp_path) == before
+    assert files.leftovers(tmp_path) == []
+
+
+def test_a_new_folder_that_cannot_come_leaves_nothing(tmp_path, moves):
+    moves.fail(0, OSError(5, "Input/output error"))
+    with pytest.raises(OutputError, match=r"cannot write to .*song: Input/output error"):
+        save_stems(separation(), tmp_path / "song")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "a\0b"])
+def test_a_folder_name_that_cannot_be(tmp_path, name):
+    with pytest.raises(OutputError, match="cannot write to"):
+        save_stems(separation(), tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_links_are_replaced_and_not_followed(tmp_path):
+    place = tmp_path / "song"
+    place.mkdir()
+    (tmp_path / "outside.wav").write_text("mine")
+    (place / "low.wav").symlink_to(tmp_path / "outside.wav")
+    save_stems(separation(), place)
+    assert (tmp_path / "outside.wav").read_text() == "mine"
+    assert not (place / "low.wav").is_symlink()
 
 
 @pytest.mark.parametrize("where", ["song", "file/song"])

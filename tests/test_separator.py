@@ -312,7 +312,7 @@ def test_impossible_settings(settings, error, words):
 
 
 def test_more_sources_than_components():
-    with pytest.raises(ParameterError, match="3 components are fewer than 5 sources"):
+    with pytest.raises(ParameterError, match="n_components=3 is fewer than the 5 sources"):
         separate(tones(), SR, **SMALL, n_sources=5)
 
 
@@ -321,3 +321,45 @@ def test_a_misspelt_setting_fails():
         separate(tones(), SR, iterations=3)
     with pytest.raises(TypeError):
         Separator("components")
+
+
+@pytest.mark.parametrize("preset", ["components", "stems"])
+def test_numbers_of_any_type_end_up_in_the_record_as_plain_ones(tmp_path, preset):
+    result = separate(
+        tones(),
+        np.int64(SR),
+        preset=preset,
+        n_components=np.int32(4),
+        max_iter=np.int64(2),
+        mask_exponent=np.float32(2),
+        beta=np.float64(1),
+        seed=np.uint8(3),
+    )
+    result.save(tmp_path)
+    assert result.record["settings"]["n_components"] == 4
+    assert result.record["seed"] == 3
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"seed": True}, "seed=True must be a whole number"),
+        ({"mask_exponent": "2"}, "mask exponent '2' is out of range"),
+        ({"n_threads": 1.5}, r"n_threads=1\.5 must be a whole number"),
+        ({"n_components": 1001}, "n_components=1001 must be a whole number from 1 to 1000"),
+        ({"preset": "components", "n_sources": 65}, "n_sources=65 must be a whole number from 1"),
+        ({"preset": "stems", "n_components": 2}, "n_components=2 is fewer than the 3 sources"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused_before_anything_is_read(settings, words):
+    with pytest.raises(ParameterError, match=words):
+        Separator(**settings)
+
+
+def test_a_rate_is_for_arrays(tmp_path):
+    path = files.write_sound(tmp_path / "x.wav")
+    for source in (path, str(path), Audio(samples=tones(), sr=SR)):
+        with pytest.raises(ParameterError, match="sr=44100 is for arrays"):
+            separate(source, 44100)
+    with pytest.raises(ParameterError, match=r"sr=8000\.5 must be a whole number"):
+        separate(tones(), 8000.5)

@@ -112,7 +112,7 @@ def test_the_same_seed_gives_the_same_bytes_with_any_number_of_threads():
 
 
 @pytest.mark.parametrize(
-    "settings", [{"beta": 2.0}, {"n_components": 9}, {"max_iter": 1}, {"n_components": 1}]
+    "settings", [{"beta": 2.0}, {"n_components": 9}, {"max_iter": 1}, {"n_components": 3}]
 )
 def test_settings_act(settings):
     mixture = sum(band(8000, 3.0).values())
@@ -233,3 +233,30 @@ def test_fitting_hits_lowers_the_divergence():
     values = [divergence(n) for n in (0, 1, 2, 5, 20)]
     assert values == sorted(values, reverse=True)
     assert values[-1] < 0.2 * values[0]
+
+
+def test_a_long_recording_is_the_same_with_any_number_of_threads():
+    mixture = np.concatenate([sum(band(8000, 25.0).values())] * 2)
+    results = [
+        audiosep.separate(mixture, 8000, preset="stems", max_iter=3, n_threads=n) for n in (1, 2, 3)
+    ]
+    first = results[0]
+    assert len(first.record["losses"]) == 4
+    for other in results[1:]:
+        for name, stem in first.stems.items():
+            assert stem.samples.tobytes() == other.stems[name].samples.tobytes()
+        assert first.record["losses"] == other.record["losses"]
+
+
+def test_losses_are_absolute_and_louder_parts_count_more():
+    loud = sum(band(8000, 25.0).values()).astype(np.float32)
+    settings = {"preset": "stems", "max_iter": 3}
+
+    def losses(samples):
+        return np.array(audiosep.separate(samples, 8000, **settings).record["losses"])
+
+    alone = losses(loud)
+    assert (np.diff(alone) <= 1e-5 * alone[:-1]).all()
+    np.testing.assert_allclose(losses(2 * loud), 2 * alone, rtol=1e-4)
+    both = losses(np.concatenate([loud, loud * np.float32(1e-3)]))
+    np.testing.assert_allclose(both, alone, rtol=0.2)

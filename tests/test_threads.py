@@ -19,7 +19,7 @@ def test_a_number_is_taken_as_it_is(n_threads):
 
 @pytest.mark.parametrize("n_threads", [0, -1])
 def test_numbers_that_cannot_be(n_threads):
-    with pytest.raises(ParameterError, match=f"n_threads={n_threads} must be at least 1"):
+    with pytest.raises(ParameterError, match=f"n_threads={n_threads} must be a whole number of"):
         resolve_threads(n_threads)
 
 
@@ -53,4 +53,15 @@ def test_linear_algebra_is_let_go_after_an_error():
     before = blas_threads()
     with pytest.raises(KeyError, match="inside"), one_blas_thread():
         raise KeyError("inside")
+    assert blas_threads() == before
+
+
+def test_one_separation_does_not_take_the_limit_from_another():
+    before = blas_threads()
+    first, second = one_blas_thread(), one_blas_thread()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert set(blas_threads()) == {1}
+    second.__exit__(None, None, None)
     assert blas_threads() == before

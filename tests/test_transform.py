@@ -255,6 +255,14 @@ def test_the_inverse_of_masked_content():
     assert not one[1].any()
 
 
+@pytest.mark.parametrize("shape", [(3, 33, 32), (2, 33, 1), (33, 32), (2, 32, 32)])
+def test_masks_that_do_not_fit(shape):
+    there = stft(audio_of(noise(7, 500, 2)), **GRID)
+    assert there.values.shape == (2, 33, 32)
+    with pytest.raises(ParameterError, match="mask has shape"):
+        istft(there, mask=np.ones(shape, np.float32))
+
+
 @pytest.mark.parametrize(("window_s", "n_fft"), [(0.023, 512), (0.093, 2048), (0.186, 4096)])
 def test_the_window_is_given_in_seconds(window_s, n_fft):
     audio = Audio(samples=noise(9, 3000), sr=22050)

@@ -35,10 +35,17 @@ def test_audio_properties():
     assert audio.samples is samples
 
 
-@pytest.mark.parametrize("value", [1e-45, 1e-30, 3.4e38, -3.4e38])
+@pytest.mark.parametrize("value", [1e-45, 1e-30, 9e29, -9e29])
 def test_audio_of_any_level(value):
     samples = np.full((2, 1000), value, np.float32)
     assert Audio(samples=samples, sr=44100).peak == float(abs(np.float32(value)))
+
+
+@pytest.mark.parametrize("value", [1.1e30, -3.4e38])
+def test_audio_that_no_recording_can_be(value):
+    samples = np.full((2, 1000), value, np.float32)
+    with pytest.raises(InputError, match="times full scale: that is no recording"):
+        Audio(samples=samples, sr=44100)
 
 
 @pytest.mark.parametrize("sr", [100, 4_000_000])

@@ -42,7 +42,7 @@ def test_integers_add_up_exactly(tmp_path, format_, bits, n_stems):
     stems = stems_of(mixture, n_stems)
     written = write_stems(tmp_path, mixture, stems, bits=bits, format_=format_)
     assert written.bits == bits
-    assert written.notes == ()
+    assert written.warnings == ()
     assert written.null_test_db == -300.0
     assert written.files == {f"stem-{i}": f"stem-{i}.{format_}" for i in range(n_stems)}
     total = sum(files.whole_numbers(tmp_path / name) for name in written.files.values())
@@ -58,9 +58,39 @@ def test_integers_add_up_exactly(tmp_path, format_, bits, n_stems):
 def test_lossy_input_rounds_to_24_bits_and_still_adds_up(tmp_path):
     mixture = files.noise(3000, seed=5)  # between the steps
     written = write_stems(tmp_path, mixture, bits=24)
-    assert written.null_test_db == -300.0
+    assert written.null_test_db == pytest.approx(-144.5, abs=0.5)  # half a step
+    assert written.warnings == ()
     total = sum(files.whole_numbers(tmp_path / f) for f in written.files.values()) >> 8
     np.testing.assert_array_equal(total, np.rint(mixture.astype(np.float64) * 2**23))
+
+
+@pytest.mark.parametrize("format_", ["wav", "flac"])
+def test_a_finer_recording_in_16_bits_is_measured_unrounded_and_it_is_said(tmp_path, format_):
+    mixture = files.integers(3000, n_bits=24) / 2
+    written = write_stems(tmp_path, mixture, bits=16, format_=format_)
+    total = sum(files.whole_numbers(tmp_path / f) for f in written.files.values()) >> 16
+    np.testing.assert_array_equal(total, np.rint(mixture.astype(np.float64) * 2**15))
+    measured = 20 * np.log10(np.abs(total / 2**15 - mixture).max())
+    assert measured == pytest.approx(-96.3, abs=0.1)
+    assert written.null_test_db == pytest.approx(measured, abs=0.06)
+    assert written.warnings == (
+        "the recording has finer steps than 16 bits, so the stems add up to it rounded to 16 bits.",
+    )
+
+
+@pytest.mark.parametrize("bits", [16, 24])
+def test_integers_one_step_off_are_an_error(tmp_path, monkeypatch, bits):
+    real = writing.quantise
+
+    def off(*given):
+        out = real(*given)
+        out[0][0, 7] += 1
+        return out
+
+    monkeypatch.setattr(writing, "quantise", off)
+    mixture = files.noise(1000)  # between the steps, so that rounding could hide it
+    with pytest.raises(OutputError, match="the written stems differ from the mixture by"):
+        write_stems(tmp_path, mixture, bits=bits)
 
 
 @pytest.mark.parametrize("peak", [1e-6, 0.5, 30.0])
@@ -98,8 +128,8 @@ def test_beyond_the_integer_range_all_stems_become_float_and_it_is_said(tmp_path
     }
     written = write_stems(tmp_path, mixture, stems, bits=bits, format_=format_)
     assert written.bits == "float"
-    (note,) = written.notes
-    assert note.startswith(f"a stem is beyond the {bits}-bit range, so all stems")
+    (warning,) = written.warnings
+    assert warning.startswith(f"a stem is beyond the {bits}-bit range, so all stems")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.wav", "b.wav", "c.wav"]
     assert {sf.info(tmp_path / f).subtype for f in written.files.values()} == {"FLOAT"}
     assert written.null_test_db < -120
@@ -145,7 +175,7 @@ def test_silence_stays_silence(tmp_path):
 
 
 def test_flac_of_16_channels_is_refused_with_a_sentence(tmp_path):
-    words = "at most 8 channels .* this recording has 16 channels at 8000 Hz; use --format wav"
+    words = "at most 8 channels .* this recording has 16 channels at 8000 Hz; use format=.wav."
     with pytest.raises(ParameterError, match=words):
         write_stems(tmp_path, files.integers(100, 16), format_="flac")
     assert list(tmp_path.iterdir()) == []
@@ -156,11 +186,11 @@ def test_rf64_beyond_the_limit(tmp_path, monkeypatch, bits):
     mixture = files.integers(1000)
     size = 1000 * 2 * (4 if bits == "float" else bits // 8)
     monkeypatch.setattr(formats, "RIFF_LIMIT", size)
-    assert write_stems(tmp_path, mixture, bits=bits).notes == ()
+    assert write_stems(tmp_path, mixture, bits=bits).warnings == ()
     assert (tmp_path / "stem-0.wav").read_bytes()[:4] == b"RIFF"
     monkeypatch.setattr(formats, "RIFF_LIMIT", size - 1)
     written = write_stems(tmp_path, mixture, bits=bits)
-    assert written.notes == ("the stems are larger than 4 GiB, so they are RF64 WAV files.",)
+    assert written.warnings == ("the stems are larger than 4 GiB, so they are RF64 WAV files.",)
     assert (tmp_path / "stem-0.wav").read_bytes()[:4] == b"RF64"
     assert written.null_test_db <= (-120 if bits == "float" else -300)
     total = sum(audiosep.read(tmp_path / f).samples for f in written.files.values())
@@ -274,16 +304,35 @@ def test_write_onto_a_folder_or_below_a_file(tmp_path):
     assert sorted(p.name for p in tmp_path.rglob("*")) == ["file", "folder"]
 
 
+@pytest.mark.parametrize("name", ["x" * 300 + ".wav", "a\0b.wav", "a\0b/x.wav", "x" * 300 + "/x"])
+def test_write_under_a_name_that_cannot_be(tmp_path, name):
+    with pytest.raises(OutputError, match="cannot write"):
+        audiosep.write(tmp_path / name, Audio(samples=files.noise(), sr=SR))
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_beside_is_on_the_same_file_system_and_gone_afterwards(tmp_path):
     place = tmp_path / "deep" / "place"
     with writing.beside(place) as folder:
-        assert folder.parent == place.parent
+        assert folder.parent.parent == place.parent
         (folder / "x").touch()
     assert list(place.parent.iterdir()) == []
     interrupted = writing.beside(place)
     (interrupted.__enter__() / "x").touch()
     assert interrupted.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None) is not True
     assert list(place.parent.iterdir()) == []
+
+
+def test_a_disk_that_fills_up_at_the_temporary_folder(tmp_path, monkeypatch):
+    def full(path, *_, **more):
+        if not more:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(writing.Path, "mkdir", full)
+    words = "No space left on device; choose another"
+    with pytest.raises(OutputError, match=words), writing.beside(tmp_path / "place"):
+        pass
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_check_writable(tmp_path):
@@ -294,6 +343,8 @@ def test_check_writable(tmp_path):
     for place in (tmp_path / "file", tmp_path / "file" / "below"):
         with pytest.raises(OutputError, match=r"there is a file where a folder should be; choose"):
             writing.check_writable(place)
+    with pytest.raises(OutputError, match="cannot write to"):
+        writing.check_writable(tmp_path / "a\0b")
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="no /proc")  # noqa: PTH112

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from audiosep._version import __version__
+from audiosep.cli.wording import words_of
 from audiosep.errors import AudiosepError, ExitCode
 
 app = typer.Typer(
@@ -238,6 +239,7 @@ def presets(
 
 def run() -> None:
     """Run the command and leave with a true exit code."""
+    _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             # File names may hold anything, terminals not: escape instead of failing.
@@ -259,7 +261,7 @@ def run() -> None:
     except AudiosepError as error:
         if debug:
             raise
-        typer.echo(f"audiosep: {error}", err=True)
+        typer.echo(f"audiosep: {words_of(error)}", err=True)
         _leave(error.exit_code)
     except Exception as error:
         if debug:
@@ -270,6 +272,14 @@ def run() -> None:
             err=True,
         )
         _leave(ExitCode.ALL_FAILED)
+
+
+def _open_closed_streams() -> None:
+    """Give streams that the caller closed (``>&-``) a place to go: nobody listens, work goes on."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            setattr(sys, name, os.fdopen(nowhere, "w", encoding="utf-8"))
 
 
 def _leave(code: int) -> None:

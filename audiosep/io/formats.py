@@ -63,7 +63,7 @@ def check_format(name: str, bits: Bits | None) -> Format:
     for known in FORMATS:
         if name == known:
             if known == "flac" and bits == "float":
-                raise ParameterError("flac holds no float samples; use --bits 24 or --format wav.")
+                raise ParameterError("flac holds no float samples; use bits=24 or format='wav'.")
             return known
     raise ParameterError(f"format {name!r} is unknown; use {' or '.join(FORMATS)}.")
 
@@ -85,7 +85,7 @@ def container_for(format_: Format, bits: Bits, sr: int, n_channels: int, n_sampl
         if n_channels > _FLAC_MAX_CHANNELS or sr > _FLAC_MAX_RATE:
             raise ParameterError(
                 f"flac holds at most {_FLAC_MAX_CHANNELS} channels and {_FLAC_MAX_RATE} Hz, this "
-                f"recording has {n_channels} channels at {sr} Hz; use --format wav."
+                f"recording has {n_channels} channels at {sr} Hz; use format='wav'."
             )
         return "FLAC"
     if n_channels > _WAV_MAX_CHANNELS:

@@ -11,7 +11,16 @@ from pathlib import Path
 
 from audiosep.errors import InputError
 
-__all__ = ["SUFFIXES", "Job", "display", "find_inputs", "plan_folders", "track_name"]
+__all__ = [
+    "SUFFIXES",
+    "Job",
+    "display",
+    "each_once",
+    "find_inputs",
+    "is_recording_name",
+    "plan_folders",
+    "track_name",
+]
 
 SUFFIXES = frozenset(
     f".{ending}"
@@ -42,28 +51,43 @@ def display(path: Path | str) -> str:
 def find_inputs(arguments: Sequence[Path]) -> list[Path]:
     """Recordings named by the arguments, folders replaced by the recordings in them.
 
-    A file named twice is taken once. Files that do not exist are kept, so that they are reported
-    in their turn.
+    A file named twice, in whatever spelling, is taken once. Files that do not exist are kept, so
+    that they are reported in their turn. Hidden files are taken only where they are named
+    themselves: what macOS leaves beside recordings (``._song.wav``) is no recording.
 
     Raises
     ------
     InputError
         If a folder holds no recording or cannot be listed.
     """
-    found: dict[Path, None] = {}
+    found: list[Path] = []
     for argument in arguments:
         if not _is_folder(argument):
-            found[argument] = None
+            found.append(argument)
             continue
         try:
             entries = sorted(argument.iterdir())
         except OSError as error:
             raise InputError(f"{display(argument)} cannot be listed: {error.strerror}.") from None
-        inside = [e for e in entries if e.suffix.lower() in SUFFIXES and not _is_folder(e)]
+        inside = [e for e in entries if is_recording_name(e) and not _is_folder(e)]
         if not inside:
             raise InputError(f"{display(argument)} is a folder without recordings.")
-        found.update(dict.fromkeys(inside))
-    return list(found)
+        found += inside
+    return each_once(found)
+
+
+def is_recording_name(path: Path) -> bool:
+    """Whether a file of this name in a folder is taken for a recording."""
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+
+
+def each_once(paths: Iterable[Path]) -> list[Path]:
+    """Every file once, by its place after links are followed; the first spelling is kept."""
+    found: dict[str, Path] = {}
+    for path in paths:
+        # Unlike Path.resolve, this never fails: loops of links are reported when opened.
+        found.setdefault(os.path.realpath(path), path)
+    return list(found.values())
 
 
 def track_name(source: Path) -> str:
@@ -100,14 +124,16 @@ def plan_folders(sources: Iterable[Path], out: Path) -> list[Job]:
     sources = list(sources)
     shared = Counter(_folded(track_name(s)) for s in sources)
     taken: set[str] = set()
+    next_number: dict[str, int] = {}  # counting on, not anew: thousands may share a name
     jobs = []
     for source in sources:
         name = track_name(source)
         if shared[_folded(name)] > 1:
             name = _shortened(source.name.strip(". ") or "track")
-        candidate, number = name, 2
+        candidate, number = name, next_number.get(_folded(name), 2)
         while _folded(candidate) in taken:
             candidate, number = f"{name}-{number}", number + 1
+        next_number[_folded(name)] = number
         taken.add(_folded(candidate))
         jobs.append(Job(source=source, folder=out / candidate))
     return jobs

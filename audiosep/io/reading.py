@@ -349,6 +349,8 @@ def read(
     ------
     InputError
         If it cannot be used; the message starts with the path.
+    ParameterError
+        If `start` or `duration` is out of range.
 
     Warns
     -----

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from audiosep.io.formats import Bits, Format
 from audiosep.io.naming import display
 from audiosep.types import Audio
 
-__all__ = ["WrittenStems", "beside", "check_writable", "move_into", "write", "write_stems"]
+__all__ = ["WrittenStems", "beside", "check_writable", "move_run", "write", "write_stems"]
 
 _BLOCK_SAMPLES = 1 << 17
 _SFC_SET_ADD_PEAK_CHUNK = 0x1050  # from sndfile.h
@@ -42,14 +43,14 @@ class WrittenStems:
     null_test_db : float
         Largest difference of the re-read stems' sum from the mixture, in dB of full scale (or of
         the mixture's peak, where that is beyond full scale); -300 where no sample differs.
-    notes : tuple of str
-        What was decided on the way, in sentences.
+    warnings : tuple of str
+        What was written differently from what was asked for, in sentences.
     """
 
     files: dict[str, str]
     bits: Bits
     null_test_db: float
-    notes: tuple[str, ...]
+    warnings: tuple[str, ...]
 
 
 def check_writable(folder: Path) -> None:
@@ -64,7 +65,7 @@ def check_writable(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise OutputError(
             f"cannot write to {display(folder)}: {_why(error)}; choose another place with --out."
         ) from None
@@ -74,6 +75,8 @@ def _why(error: Exception) -> str:
     """Reason of a failure in a few words."""
     if isinstance(error, FileExistsError | NotADirectoryError):
         return "there is a file where a folder should be"
+    if isinstance(error, IsADirectoryError):
+        return "there is a folder where a file should be"
     text = getattr(error, "strerror", None) or getattr(error, "error_string", None) or error
     return str(text).removeprefix("Error : ").rstrip(".")
 
@@ -87,33 +90,91 @@ def beside(place: Path) -> Iterator[Path]:
     OutputError
         If it cannot be made.
     """
-    try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=".audiosep-", dir=place.parent))
-    except OSError as error:
-        raise OutputError(
-            f"cannot write to {display(place.parent)}: {_why(error)}; choose another place."
-        ) from None
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with ExitStack() as stack:
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            folder = Path(tempfile.mkdtemp(prefix=".audiosep-", dir=place.parent))
+            stack.callback(shutil.rmtree, folder, ignore_errors=True)
+            # What mkdtemp makes is closed to others; a folder inside has the modes of any new
+            # folder, and may become the place itself.
+            new = folder / "new"
+            new.mkdir()
+        except (OSError, ValueError) as error:
+            raise OutputError(
+                f"cannot write to {display(place.parent)}: {_why(error)}; choose another place."
+            ) from None
+        yield new
 
 
-def move_into(temporary: Path, place: Path, names: list[str]) -> None:
-    """Move checked files into their folder, in order.
+def move_run(new: Path, place: Path, names: list[str], old: list[str]) -> None:
+    """Move a run into its place as a whole, or leave the place as it was.
+
+    Parameters
+    ----------
+    new : Path
+        Folder given by :func:`beside`, with the files of the run and nothing else.
+    place : Path
+        Where they go. If it does not exist, `new` becomes it in one step.
+    names : list of str
+        Files in `new`, in the order to move them: what vouches for the others comes last. They
+        replace files of the same name.
+    old : list of str
+        Files in `place` to remove, in order: what vouches for the others comes first. Those that
+        do not exist, and folders, are passed over.
 
     Raises
     ------
     OutputError
-        If the folder cannot be made or a file not be moved.
+        If something cannot be moved. Then, and after an interruption, all is where it was.
     """
     try:
-        place.mkdir(parents=True, exist_ok=True)
-        for name in names:
-            os.replace(temporary / name, place / name)
-    except OSError as error:
+        _sync_folder(new)
+        if place.exists():
+            _exchange(new, place, names, old)
+            _sync_folder(place)
+        else:
+            os.replace(new, place)
+            _sync_folder(place.parent)
+    except (OSError, ValueError) as error:
         raise OutputError(f"cannot write to {display(place)}: {_why(error)}.") from None
+
+
+def _exchange(new: Path, place: Path, names: list[str], old: list[str]) -> None:
+    # The old files stay in the temporary folder until the new ones are all in place.
+    aside = new.with_name("old")
+    aside.mkdir()
+    moves: list[tuple[Path, Path]] = []
+
+    def move(source: Path, target: Path) -> None:
+        moves.append((source, target))  # first, for an interruption may come right after the move
+        os.replace(source, target)
+
+    try:
+        for name in old:
+            if _is_file(place / name):
+                move(place / name, aside / name)
+        for name in names:
+            if _is_file(place / name):
+                move(place / name, aside / name)
+            move(new / name, place / name)
+    except BaseException:
+        _undo(moves)
+        raise
+
+
+def _is_file(path: Path) -> bool:
+    """Whether something is there that is no folder; a link is not followed."""
+    try:
+        return not stat.S_ISDIR(path.lstat().st_mode)
+    except (OSError, ValueError):
+        return False
+
+
+def _undo(moves: list[tuple[Path, Path]]) -> None:
+    for source, target in reversed(moves):
+        # One that fails, as the move that never happened does, must not keep the others away.
+        with suppress(OSError):
+            os.replace(target, source)
 
 
 def _create(path: Path, container: str, bits: Bits, sr: int, n_channels: int) -> Any:
@@ -148,6 +209,16 @@ def _as_written(values: np.ndarray[Any, Any], bits: Bits) -> np.ndarray[Any, Any
 def _sync(path: Path) -> None:
     with path.open("rb+") as file:
         os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make moves last through a loss of power, on systems that can."""
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def write(
@@ -193,8 +264,12 @@ def write(
         )
     with beside(place) as folder:
         written = write_stems(folder, stems, audio, bits=depth, format_=format_)
-        os.replace(folder / written.files["audio"], folder / place.name)
-        move_into(folder, place.parent, [place.name])
+        # In one step from the temporary name, which is valid where the final one may not be.
+        try:
+            os.replace(folder / written.files["audio"], place)
+        except (OSError, ValueError) as error:
+            raise OutputError(f"cannot write {display(place)}: {_why(error)}.") from None
+        _sync_folder(place.parent)
 
 
 def write_stems(
@@ -202,8 +277,9 @@ def write_stems(
 ) -> WrittenStems:
     """Write stems that sum to the mixture, read them again, and measure the difference.
 
-    In integer formats the samples add up exactly. If a sample of a stem would leave the integer
-    range, all stems become 32-bit float WAV.
+    In integer formats the samples add up exactly to the mixture rounded to that depth, which is
+    the mixture itself where it was recorded with that depth. If a sample of a stem would leave
+    the integer range, all stems become 32-bit float WAV.
 
     Parameters
     ----------
@@ -224,10 +300,12 @@ def write_stems(
     ------
     OutputError
         If a file cannot be written or is not what was written when read again.
+    ParameterError
+        If the format cannot hold the channels or the rate.
     """
-    notes: list[str] = []
+    warnings: list[str] = []
     if bits != "float" and not _all_fit(stems, mixture, bits):
-        notes.append(
+        warnings.append(
             f"a stem is beyond the {bits}-bit range, so all stems of this recording are 32-bit "
             "float WAV."
         )
@@ -236,18 +314,27 @@ def write_stems(
         format_, bits, mixture.sr, mixture.n_channels, mixture.n_samples
     )
     if container == "RF64":
-        notes.append("the stems are larger than 4 GiB, so they are RF64 WAV files.")
+        warnings.append("the stems are larger than 4 GiB, so they are RF64 WAV files.")
     files = {name: f"{name}.{format_}" for name in stems}
     _write_all(folder, stems, mixture, files, container, bits)
-    difference = _largest_difference(folder, files, mixture, bits)
+    from_mixture, from_rounded = _largest_differences(folder, files, mixture, bits)
     full_scale = max(1.0, mixture.peak)
-    if difference > (full_scale * _LARGEST_FLOAT_DIFFERENCE if bits == "float" else 0.0):
+    if from_rounded > (full_scale * _LARGEST_FLOAT_DIFFERENCE if bits == "float" else 0.0):
         raise OutputError(
-            f"the written stems differ from the mixture by {difference:g}; is the disk sound?"
+            f"the written stems differ from the mixture by {from_rounded:g}; is the disk sound?"
         )
-    depth = max(difference / full_scale, 10 ** (_DEEPEST_NULL_DB / 20))
+    # Not with 24 bits: what is finer than that is the rounding of a decoder or of a computation.
+    if bits == 16 and from_mixture > 0.0:
+        warnings.append(
+            "the recording has finer steps than 16 bits, so the stems add up to it rounded to 16 "
+            "bits."
+        )
+    depth = max(from_mixture / full_scale, 10 ** (_DEEPEST_NULL_DB / 20))
     return WrittenStems(
-        files=files, bits=bits, null_test_db=round(20 * math.log10(depth), 1), notes=tuple(notes)
+        files=files,
+        bits=bits,
+        null_test_db=round(20 * math.log10(depth), 1),
+        warnings=tuple(warnings),
     )
 
 
@@ -301,11 +388,13 @@ def _write_all(
         raise OutputError(f"cannot write the stems ({_why(error)}); is the disk full?") from None
 
 
-def _largest_difference(folder: Path, files: dict[str, str], mixture: Audio, bits: Bits) -> float:
-    """Read the written files again and compare their sum with the mixture."""
+def _largest_differences(
+    folder: Path, files: dict[str, str], mixture: Audio, bits: Bits
+) -> tuple[float, float]:
+    """How far the sum of the files, read again, is from the mixture, and from it in `bits`."""
     import soundfile
 
-    largest = 0.0
+    from_mixture = from_rounded = 0.0
     try:
         with ExitStack() as stack:
             handles = [
@@ -318,17 +407,17 @@ def _largest_difference(folder: Path, files: dict[str, str], mixture: Audio, bit
                     raise OutputError(f"a written stem reads back as {found}; is the disk full?")
             for part in _parts(mixture.n_samples):
                 n = part.stop - part.start
-                wanted = mixture.samples[:, part].astype(np.float64)
-                if bits != "float":
-                    steps = 2.0 ** (bits - 1)
-                    wanted = np.rint(wanted * steps) / steps
+                exact = mixture.samples[:, part].astype(np.float64)
+                steps = None if bits == "float" else 2.0 ** (bits - 1)
+                rounded = exact if steps is None else np.rint(exact * steps) / steps
                 total = np.zeros((n, mixture.n_channels))
                 for handle in handles:
                     block = handle.read(n, dtype="float64", always_2d=True)
                     if len(block) != n:
                         raise OutputError("a written stem is shorter than it should be.")
                     total += block
-                largest = max(largest, float(np.abs(total.T - wanted).max()))
+                from_mixture = max(from_mixture, float(np.abs(total.T - exact).max()))
+                from_rounded = max(from_rounded, float(np.abs(total.T - rounded).max()))
     except (soundfile.LibsndfileError, OSError) as error:
         raise OutputError(f"a written stem cannot be read again ({_why(error)}).") from None
-    return largest
+    return from_mixture, from_rounded

@@ -19,14 +19,15 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from audiosep.dictionaries import Dictionary, load_builtin
+from audiosep.dictionaries import load_builtin
+from audiosep.errors import ParameterError
 from audiosep.medians import low_pass, odd_length, running_median, share
 from audiosep.methods._stems_bands import Bands
 from audiosep.methods._stems_hits import fit_hits, hit_patches
 from audiosep.methods.base import MethodSettings
 from audiosep.nmf import factorize
 from audiosep.threads import one_blas_thread, resolve_threads
-from audiosep.types import Factorization, Progress, Spectrogram, Stop
+from audiosep.types import Factorization, FloatArray, Progress, Spectrogram, Stop
 
 __all__ = ["SOURCES", "Estimate", "Evidence", "describe", "estimate_masks", "weigh_evidence"]
 
@@ -104,7 +105,8 @@ class Estimate:
     evidence : Evidence
         What the medians said.
     losses : tuple of float
-        Objective of the detailed factorization, summed over the blocks of the recording.
+        Divergence of the detailed factorization from the magnitudes of the bands, absolute,
+        summed over the blocks of the recording.
     stop : Stop
         Why it ended.
     """
@@ -168,32 +170,43 @@ def weigh_evidence(V: _Matrix, centres_hz: npt.NDArray[np.float64], frame_s: flo
     return Evidence(shares=shares, low_band_db=low_band_db, kick_trust=kick_trust)
 
 
-def _dictionary_shares(
-    V: _Matrix, bands: Bands, spectrogram: Spectrogram, n_threads: int | None
-) -> _Matrix:
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Known:
+    """Dictionary templates on the bands of the recording, and whose they are."""
+
+    templates: FloatArray
+    labels: npt.NDArray[np.str_]
+    only_above: _Matrix
+
+
+def _known_sounds(bands: Bands, spectrogram: Spectrogram) -> _Known:
+    dictionary = load_builtin(_DICTIONARY)
+    bins = dictionary.on_bins(spectrogram.sr, spectrogram.n_fft)
+    return _Known(
+        templates=bands.pool(np.ascontiguousarray(bins.T).T),
+        labels=np.array(dictionary.labels),
+        only_above=1.0 - low_pass(bands.centres_hz, KICK_BELOW_HZ),
+    )
+
+
+def _dictionary_shares(V: _Matrix, known: _Known, n_threads: int | None) -> _Matrix:
     """Share the mixture out by templates of many drums, basses and other instruments.
 
     Only the activations are fitted. Below 200 Hz the shares are equal: there the templates of a
     long kick and of a bass are the same, and the medians know better.
     """
-    dictionary: Dictionary = load_builtin(_DICTIONARY)
-    bins = dictionary.on_bins(spectrogram.sr, spectrogram.n_fft)
-    templates = bands.pool(np.ascontiguousarray(bins.T).T)
     fitted = factorize(
         V,
-        templates=templates,
-        activations=np.full((templates.shape[1], V.shape[1]), V.mean(), dtype=np.float32),
+        templates=known.templates,
+        activations=np.full((len(known.labels), V.shape[1]), V.mean(), dtype=np.float32),
         fixed_templates=True,
         max_iter=_DICTIONARY_ITERATIONS,
         tol=0.0,
         n_threads=n_threads,
     )
     W, H = fitted.templates, fitted.activations
-    labels = np.array(dictionary.labels)
-    models = np.stack([W[:, labels == name] @ H[labels == name] for name in SOURCES])
-    shares: _Matrix = _shared(models.astype(np.float32)) ** (
-        1.0 - low_pass(bands.centres_hz, KICK_BELOW_HZ)
-    )
+    models = np.stack([W[:, known.labels == name] @ H[known.labels == name] for name in SOURCES])
+    shares: _Matrix = _shared(models.astype(np.float32)) ** known.only_above
     return shares
 
 
@@ -239,7 +252,7 @@ def _fit_expert(
         V,
         beta=beta,
         max_iter=_JOINT_ITERATIONS if settings.max_iter is None else settings.max_iter,
-        tol=settings.tol,
+        tol=0.0,
         templates=np.concatenate([part.templates for part in parts], axis=1),
         activations=np.concatenate([part.activations for part in parts]),
         n_threads=settings.n_threads,
@@ -253,26 +266,26 @@ def _fit_expert(
 def _block_masks(
     V: _Matrix,
     evidence: _Matrix,
+    known: _Known,
     bands: Bands,
-    spectrogram: Spectrogram,
+    frame_s: float,
     settings: MethodSettings,
-) -> tuple[_Matrix, Factorization | None]:
+) -> tuple[_Matrix, npt.NDArray[np.float64] | None]:
     """Average the three opinions on one block; evidence and masks are (3, bands, frames).
 
-    Also returns the detailed factorization, but for a silent block.
+    Also returns the losses of the detailed factorization, but for a silent block.
     """
     level = float(V.max())
     if level <= 0.0:
         return evidence, None
     V = V / np.float32(level)
-    known = _dictionary_shares(V, bands, spectrogram, settings.n_threads)
-    start = _shared(evidence * known)
+    start = _shared(evidence * _dictionary_shares(V, known, settings.n_threads))
     detailed, fitted, counts = _fit_expert(V, start, _DETAILED, settings, 0)
     coarse, *_ = _fit_expert(V, start, _COARSE, settings, 1)
     opinions = [detailed, coarse]
     drums = V * (0.5 * (detailed[0] + coarse[0]))
     rng = np.random.default_rng([settings.seed, 2])
-    hits = hit_patches(drums, bands.centres_hz, spectrogram.frame_s, rng)
+    hits = hit_patches(drums, bands.centres_hz, frame_s, rng)
     if hits is not None:
         first = counts[0]
         W = fitted.templates[:, first:].astype(np.float32)
@@ -291,7 +304,7 @@ def _block_masks(
             )
         )
     total: _Matrix = np.add.reduce(opinions) / np.float32(len(opinions))
-    return total, fitted
+    return total, fitted.losses * level**fitted.beta
 
 
 def _blocks(n_frames: int, frame_s: float) -> list[tuple[int, int]]:
@@ -315,14 +328,24 @@ def estimate_masks(
     spectrogram : Spectrogram
         Of the mixture; all channels are decided together.
     settings : MethodSettings
-        ``n_components``, ``beta``, ``max_iter`` (of the joint fit), ``tol`` and ``seed`` act.
+        ``n_components``, ``beta``, ``max_iter`` (of the joint fit) and ``seed`` act.
     progress : callable
         Called as ``progress("separate", fraction)``.
 
     Returns
     -------
     Estimate
+
+    Raises
+    ------
+    ParameterError
+        If fewer than three components are asked for.
     """
+    if settings.n_components is not None and settings.n_components < len(SOURCES):
+        raise ParameterError(
+            f"n_components={settings.n_components} is fewer than the {len(SOURCES)} kinds of sound "
+            "that are told apart; use more."
+        )
     bands = Bands.of(spectrogram.n_bins, spectrogram.bin_hz)
     frame_s = spectrogram.frame_s
     sums = bands.pool(spectrogram.magnitude())
@@ -335,41 +358,41 @@ def estimate_masks(
     total = np.zeros(sums.shape[1], dtype=np.float32)
     blocks = _blocks(sums.shape[1], frame_s)
     losses: list[npt.NDArray[np.float64]] = []
-    stop_reason = Stop.SILENT
     threads = resolve_threads(settings.n_threads)
     if len(blocks) > 1:
         settings = replace(settings, n_threads=1)  # threads work on blocks, not inside them
 
-    def opinion_on(block: tuple[int, int]) -> tuple[_Matrix, Factorization | None]:
+    known = _known_sounds(bands, spectrogram)
+
+    def opinion_on(block: tuple[int, int]) -> tuple[_Matrix, npt.NDArray[np.float64] | None]:
         V = np.ascontiguousarray(sums[:, slice(*block)].T).T
-        return _block_masks(V, evidence.shares[:, :, slice(*block)], bands, spectrogram, settings)
+        part = evidence.shares[:, :, slice(*block)]
+        return _block_masks(V, part, known, bands, frame_s, settings)
 
     with one_blas_thread(), ThreadPoolExecutor(threads) as pool:
         opinions = pool.map(opinion_on, blocks) if len(blocks) > 1 else map(opinion_on, blocks)
         # In the order of the blocks, so that the sums do not depend on the threads.
         for index, (start, stop) in enumerate(blocks):
             progress("separate", index / len(blocks))
-            shares, fitted = next(opinions)
+            shares, curve = next(opinions)
             # A triangle that is nowhere zero: neighbours fade into each other.
             ramp = np.arange(1, stop - start + 1, dtype=np.float32)
             reach = max(1.0, 2.0 * round(_OVERLAP_S / frame_s / 2))
             fade = np.minimum(np.minimum(ramp, ramp[::-1]) / np.float32(reach), 1.0)
             masks[:, :, start:stop] += fade * shares
             total[start:stop] += fade
-            if fitted is not None:
-                losses.append(fitted.losses)
-                stop_reason = fitted.stop
+            if curve is not None:
+                losses.append(curve)
     masks /= total
     progress("separate", 1.0)
-    # Blocks that stopped sooner stay at their last value while the others go on.
-    length = max(map(len, losses), default=0)
-    curves = [np.pad(loss, (0, length - len(loss)), mode="edge") for loss in losses]
+    beta = _DETAILED.beta if settings.beta is None else settings.beta
+    absolute = np.sum(losses, axis=0) * peak**beta if losses else np.zeros(0)
     return Estimate(
         masks=masks,
         bands=bands,
         evidence=evidence,
-        losses=tuple(np.sum(curves, axis=0).tolist()) if curves else (),
-        stop=stop_reason,
+        losses=tuple(absolute.tolist()),
+        stop=Stop.MAX_ITER if losses else Stop.SILENT,
     )
 
 

@@ -24,8 +24,6 @@ class MethodSettings:
         Divergence of the factorization.
     max_iter : int, optional
         Iterations of the factorization.
-    tol : float
-        Tolerance of the stopping rule; 0 does all iterations.
     seed : int
         Start of the random numbers.
     n_threads : int, optional
@@ -36,7 +34,6 @@ class MethodSettings:
     n_components: int | None = None
     beta: float | None = None
     max_iter: int | None = None
-    tol: float = 0.0
     seed: int = 0
     n_threads: int | None = None
 

@@ -62,7 +62,7 @@ def model_components(
         K,
         beta=1.0 if settings.beta is None else settings.beta,
         max_iter=MAX_ITER if settings.max_iter is None else settings.max_iter,
-        tol=settings.tol,
+        tol=0.0,
         seed=settings.seed,
         n_threads=settings.n_threads,
         progress=progress,

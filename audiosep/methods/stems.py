@@ -27,7 +27,7 @@ def model_stems(
         Of the mixture; windows of about 93 ms with a hop of a quarter suit the method.
     settings : MethodSettings
         ``n_components`` (in all; 48 by default), ``beta`` (of the factorizations; 1 and 0.5 by
-        default), ``max_iter`` (of the joint fits; 15 by default), ``tol`` and ``seed`` act.
+        default), ``max_iter`` (of the joint fits; 15 by default) and ``seed`` act.
     progress : callable
         Called as ``progress("separate", fraction)``.
 

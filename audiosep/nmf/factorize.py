@@ -15,7 +15,14 @@ from audiosep.errors import ParameterError
 from audiosep.nmf.divergence import beta_from
 from audiosep.nmf.initialize import random_start
 from audiosep.threads import one_blas_thread, resolve_threads
-from audiosep.types import Factorization, FloatArray, Progress, Stop, ignore_progress
+from audiosep.types import (
+    Factorization,
+    FloatArray,
+    Progress,
+    Stop,
+    ignore_progress,
+    whole_number,
+)
 
 __all__ = ["factorize"]
 
@@ -113,8 +120,9 @@ def factorize(
     problem = _Problem.from_arguments(
         b, V, n_components, templates, activations, fixed_templates, fixed_activations, weights
     )
-    if max_iter < 0 or not tol >= 0.0:
-        raise ParameterError(f"max_iter={max_iter} and tol={tol} must not be negative.")
+    max_iter = whole_number("max_iter", max_iter, 0)
+    if not tol >= 0.0:
+        raise ParameterError(f"tol={tol} must not be negative.")
     if solver not in ("mu", "accelerated"):
         raise ParameterError(f"solver {solver!r} is unknown; use mu or accelerated.")
     threads = resolve_threads(n_threads)

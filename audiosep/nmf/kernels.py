@@ -195,8 +195,8 @@ def multiply(x, numerator, denominator, exponent, floor):
 
 
 @kernel
-def slab_step(V, G, weighted, W, H, kind, beta, exponent, free, tile, update_w, want_loss, B, E):
-    """One iteration on a slab: updates H in place, returns the divergence before it (if wanted).
+def slab_step(V, G, weighted, W, H, kind, beta, exponent, free, tile, update_w, B, E):
+    """One iteration on a slab: updates H in place, returns the divergence before it.
 
     Parameters (shapes): V (n, F); G (n, F) or empty; W (K, F); H (n, K); free (K,) 1 where the
     activation may move; B (K, F) receives Hᵀ R of the updated H; E receives Hᵀ Q (K, F), or for
@@ -229,8 +229,7 @@ def slab_step(V, G, weighted, W, H, kind, beta, exponent, free, tile, update_w, 
         for i in range(n):
             v = V[first + i]
             g = G[first + i] if weighted else G[0]
-            if want_loss:
-                loss += loss_of_frame(kind, beta, v, R[i], g, weighted, ratio, logs)
+            loss += loss_of_frame(kind, beta, v, R[i], g, weighted, ratio, logs)
             ratios(kind, beta, v, R[i], g, weighted, Q[i])
         if update_h:
             np.dot(R, W.T, A)

@@ -11,9 +11,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-# The BLAS of the kernels: loaded here, so that it is there when its threads are limited.
-import scipy.linalg.cython_blas  # noqa: F401
-
 from audiosep.nmf import kernels
 from audiosep.nmf.divergence import mm_exponent
 from audiosep.types import FloatArray
@@ -107,7 +104,6 @@ class MultiplicativeUpdate:
             self._free_h,
             self._tile,
             bool(self._free_w.any()),
-            True,
             self._B[index],
             self._E[index],
         )

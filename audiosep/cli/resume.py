@@ -1,0 +1,203 @@
+"""What is already where stems would go: done before, another's, or damaged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from audiosep._version import __version__
+from audiosep.errors import OutputError, RefusedError
+from audiosep.io.naming import Job, display, is_recording_name
+
+if TYPE_CHECKING:
+    from audiosep.cli.split import SplitOptions
+    from audiosep.separator import Separator
+
+__all__ = ["already_done", "place_of"]
+
+_ADVICE = "use --exists overwrite, --exists rename or another --out."
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Run:
+    """A finished run, as its record tells it.
+
+    Parameters
+    ----------
+    traits : dict of str to Any
+        What must be the same for its stems to be the stems wanted, each under the words that
+        say it is not.
+    stems : dict of str to (Path, str)
+        File and SHA-256 of each stem.
+    null_test_db : float
+        How exactly they add up.
+    """
+
+    traits: dict[str, Any]
+    stems: dict[str, tuple[Path, str]]
+    null_test_db: float
+
+
+def place_of(job: Job, exists: str) -> Path:
+    """Folder to write to, by --exists.
+
+    Raises
+    ------
+    RefusedError
+        If something is there that must not be replaced.
+    OutputError
+        If a file is where the folder should be.
+    """
+    if exists == "rename":
+        place, number = job.folder, 2
+        while place.exists():
+            place, number = job.folder.with_name(f"{job.folder.name}-{number}"), number + 1
+        return place
+    if exists == "fail" and job.folder.exists():
+        raise RefusedError(
+            f"{display(job.source)}: {display(job.folder)} already exists; use --exists overwrite "
+            "or rename."
+        )
+    if job.folder.exists() and not job.folder.is_dir():
+        raise OutputError(
+            f"{display(job.source)}: {display(job.folder)} is a file where the folder of the stems "
+            "should be; choose another place with --out."
+        )
+    if _same_folder(job.folder, job.source.parent):
+        raise RefusedError(
+            f"{display(job.source)} is in the folder that its stems would go to, and a stem could "
+            "replace it; choose another place with --out."
+        )
+    return job.folder
+
+
+def _same_folder(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except OSError:  # one of them is missing, or may not be looked at: reported when opened
+        return False
+
+
+def already_done(
+    job: Job, place: Path, options: SplitOptions, separator: Separator
+) -> dict[str, Any] | None:
+    """Stems of a finished run of the same job; None where there is none and `place` is free.
+
+    Raises
+    ------
+    RefusedError
+        If a finished run of another job is there, stems that are no longer as they were written,
+        or sound files of unknown origin.
+    OutputError
+        If `place` cannot be looked into.
+    """
+    from audiosep.save import read_record
+
+    if not _is_file(job.source):  # reported when it is opened
+        return None
+    where = f"{display(job.source)}: {display(place)}"
+    run = _run_of(read_record(place), place)
+    if run is None:
+        if _holds_sound(place):
+            raise RefusedError(
+                f"{where} holds sound files that no finished run has left; {_ADVICE}"
+            )
+        return None
+    try:
+        wanted = _wanted(job, options, separator)
+    except OSError:  # reported when it is opened
+        return None
+    different = [words for words, value in wanted.items() if run.traits[words] != value]
+    if different:
+        raise RefusedError(f"{where} holds stems made {_listed(different)}; {_ADVICE}")
+    # Before looking for missing ones: what was edited is lost when they are all made again.
+    changed = [display(path.name) for path, digest in run.stems.values() if _changed(path, digest)]
+    if changed:
+        verb = "is" if len(changed) == 1 else "are"
+        raise RefusedError(
+            f"{where} holds stems of this recording, but {_listed(changed)} {verb} damaged or "
+            "edited since; use --exists overwrite to make them again, or --exists rename to keep "
+            "them."
+        )
+    if not all(_is_file(path) for path, _ in run.stems.values()):
+        return None
+    return {
+        "stems": {name: display(path) for name, (path, _) in run.stems.items()},
+        "null_test_db": run.null_test_db,
+    }
+
+
+def _traits(version: Any, settings: Any, recording: Any, part: Any, output: Any) -> dict[str, Any]:
+    return {
+        "by another version": version,
+        "with other settings": settings,
+        "from another recording": recording,
+        "from another part of the recording": part,
+        "in another output format": output,
+    }
+
+
+def _wanted(job: Job, options: SplitOptions, separator: Separator) -> dict[str, Any]:
+    from audiosep.io.reading import sha256_of
+
+    return _traits(
+        version=__version__,
+        settings=separator.settings(),
+        recording=sha256_of(job.source),
+        part=(options.start, options.duration),
+        output={"format": options.format, "bits": options.bits},
+    )
+
+
+def _run_of(record: dict[str, Any] | None, place: Path) -> _Run | None:
+    """Run that a record tells of; None where anything it must hold is missing or no such thing."""
+    if record is None:
+        return None
+    try:
+        about = record["input"]
+        stems = {
+            name: (place / stem["file"], stem["sha256"]) for name, stem in record["stems"].items()
+        }
+        traits = _traits(
+            version=record["audiosep"],
+            settings=record["settings"],
+            recording=about["sha256"],
+            part=(about["start"], about["duration"]),
+            output=record["output"],
+        )
+        null_test_db = float(record["null_test_db"])
+    except (KeyError, TypeError, AttributeError, ValueError):
+        return None
+    if not stems or any(path.parent != place for path, _ in stems.values()):
+        return None
+    return _Run(traits=traits, stems=stems, null_test_db=null_test_db)
+
+
+def _holds_sound(place: Path) -> bool:
+    try:
+        return place.is_dir() and any(is_recording_name(path) for path in place.iterdir())
+    except OSError as error:
+        raise OutputError(f"{display(place)} cannot be listed: {error.strerror}.") from None
+
+
+def _changed(path: Path, digest: str) -> bool:
+    """Whether a file is there and is not what was written."""
+    from audiosep.io.reading import sha256_of
+
+    try:
+        return path.is_file() and sha256_of(path) != digest
+    except OSError:  # a stem that cannot be read is not the stem that was written
+        return True
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
+def _listed(words: list[str]) -> str:
+    """``a``, ``a and b``, ``a, b and c``."""
+    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))

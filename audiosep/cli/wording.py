@@ -1,0 +1,42 @@
+"""Errors in the words of the command line: the library names parameters, people typed options."""
+
+from __future__ import annotations
+
+import re
+
+from audiosep.errors import AudiosepError, UsageError
+
+__all__ = ["OPTION_OF", "words_of"]
+
+OPTION_OF = {
+    "n_sources": "-n",
+    "n_components": "--components",
+    "max_iter": "--iterations",
+    "mask_exponent": "--mask-exponent",
+    "mask exponent": "--mask-exponent",
+    "n_threads": "--threads",
+    "seed": "--seed",
+    "beta": "--beta",
+    "bits": "--bits",
+    "format": "--format",
+    "start": "--start",
+    "duration": "--duration",
+}
+"""What the library calls a parameter, and the option it is typed as."""
+
+# "seed=-1" and "beta 'foo'", but not "the format of", nor anything within quotes.
+_NAMED = re.compile(
+    rf"(?<![\w'\"=./-])({'|'.join(OPTION_OF)})(?:=(?:'([^']*)'|\"([^\"]*)\")|=| (?=['\"\d.-]))"
+)
+
+
+def words_of(error: AudiosepError) -> str:
+    """Sentence of an error; where it is about usage, with options in place of parameters."""
+    if not isinstance(error, UsageError):
+        return str(error)
+    return _NAMED.sub(_as_typed, str(error))
+
+
+def _as_typed(found: re.Match[str]) -> str:
+    value = found[2] if found[2] is not None else found[3] or ""
+    return f"{OPTION_OF[found[1]]} {value}"
