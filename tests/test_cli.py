@@ -442,23 +442,24 @@ def test_start_behind_the_end(inside):
 
 
 @pytest.mark.parametrize(
-    ("subtype", "arguments", "wanted"),
+    ("subtype", "arguments", "wanted", "null_db"),
     [
-        ("PCM_16", [], "PCM_16"),
-        ("PCM_24", [], "PCM_24"),
-        ("PCM_U8", [], "PCM_24"),
-        ("FLOAT", [], "FLOAT"),
-        ("FLOAT", ["--bits", "16"], "PCM_16"),
-        ("PCM_16", ["--bits", "float"], "FLOAT"),
-        ("FLOAT", ["--format", "flac"], "PCM_24"),
-        ("PCM_16", ["--format", "flac", "--bits", "24"], "PCM_24"),
+        ("PCM_16", [], "PCM_16", -299),
+        ("PCM_24", [], "PCM_24", -299),
+        ("PCM_U8", [], "PCM_24", -299),
+        ("FLOAT", [], "FLOAT", -120),
+        # What the depth asked for cannot hold is counted: half a step at most.
+        ("FLOAT", ["--bits", "16"], "PCM_16", -96),
+        ("PCM_16", ["--bits", "float"], "FLOAT", -120),
+        ("FLOAT", ["--format", "flac"], "PCM_24", -144),
+        ("PCM_16", ["--format", "flac", "--bits", "24"], "PCM_24", -299),
     ],
 )
-def test_depth_of_the_stems(inside, subtype, arguments, wanted):
+def test_depth_of_the_stems(inside, subtype, arguments, wanted, null_db):
     files.write_sound("a.wav", subtype=subtype)
     (entry,) = lines(split(inside, "a.wav", "--json", *arguments).out)
     assert {audiosep.io.info(p).subtype for p in entry["stems"].values()} == {wanted}
-    assert entry["null_test_db"] < (-120 if wanted == "FLOAT" else -299)
+    assert entry["null_test_db"] < null_db
 
 
 def test_stems_beyond_the_range_become_float_and_it_is_said(inside):

@@ -280,7 +280,10 @@ def test_both_infinities_in_one_sum_are_found(tmp_path):
 def test_the_largest_floats_are_not_taken_for_infinity(tmp_path):
     samples = np.full((1, 1000), np.finfo(np.float32).max, dtype=np.float32)
     path = files.write_sound(tmp_path / "x.wav", samples, subtype="FLOAT")
-    assert audiosep.read(path).peak == np.finfo(np.float32).max
+    with pytest.raises(InputError, match=r"3\.40282e\+38 times full scale: that is no recording"):
+        audiosep.read(path)
+    path = files.write_sound(tmp_path / "y.wav", samples * np.float32(1e-9), subtype="FLOAT")
+    assert audiosep.read(path).peak == np.float32(np.finfo(np.float32).max * np.float32(1e-9))
 
 
 @pytest.mark.parametrize("sr", [1, 99, 4_000_001, 10_000_000])
