@@ -124,10 +124,10 @@ def test_refused(here):
     files.write_sound("a.wav")
     assert split(files.audiosep, "a.wav").code == 0
     before = files.tree("separated")
-    ended = split(files.audiosep, "a.wav", "--seed", "1")
+    ended = split(files.audiosep, "a.wav", "--exists", "fail")
     assert ended.code == 5
     assert ended.out == ""
-    assert "holds stems made with other settings; use --exists overwrite" in ended.err
+    assert "separated/a already exists; use --exists overwrite or rename" in ended.err
     assert files.tree("separated") == before
 
 
@@ -526,27 +526,47 @@ def test_skip_is_the_default_and_means_the_same_job(inside):
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_another_job_in_the_same_place_is_refused(inside, more, words):
+def test_another_job_gets_a_folder_of_its_own(inside, more, words):
     files.write_sound("a.wav")
-    split(inside, "a.wav")
-    before = files.tree("separated")
-    for dry in ([], ["--dry-run"]):
-        ended = split(inside, "a.wav", *more, *dry)
-        assert ended.code == 5
-        assert ended.err == (
-            f"audiosep: a.wav: separated/a holds stems made {words}; use --exists overwrite, "
-            "--exists rename or another --out.\n"
-        )
-    assert files.tree("separated") == before
+    first = split(inside, "a.wav")
+    before = files.tree("separated/a")
+    planned = split(inside, "a.wav", *more, "--dry-run")
+    assert planned.code == 0
+    assert "-> separated/a-2/" in planned.out
+    assert not Path("separated/a-2").exists()
+    ended = split(inside, "a.wav", *more)
+    assert ended.code == 0
+    assert ended.err.splitlines()[0] == f"a.wav: separated/a holds stems made {words}"
+    assert all(line.startswith("separated/a-2/") for line in ended.out.splitlines())
+    assert files.tree("separated/a") == before
+    # Both are now done.
+    after = files.tree("separated")
+    again = split(inside, "a.wav", *more)
+    assert again.out == ended.out
+    assert again.err == "a.wav: already done, in separated/a-2\n"
+    assert split(inside, "a.wav").out == first.out
+    assert files.tree("separated") == after
 
 
-def test_another_recording_of_the_same_name_is_refused(inside):
+def test_folders_of_several_jobs_stay_apart(inside):
+    for name in ("a.wav", "a-2.wav"):
+        files.write_sound(name, files.noise(seed=len(name)))
+    first = split(inside, "a.wav", "a-2.wav")
+    second = split(inside, "a.wav", "a-2.wav", "--seed", "1")
+    assert (first.code, second.code) == (0, 0)
+    assert sorted(os.listdir("separated")) == ["a", "a-2", "a-2-2", "a-3"]  # noqa: PTH208
+    assert split(inside, "a.wav", "a-2.wav").out == first.out
+    assert split(inside, "a.wav", "a-2.wav", "--seed", "1").out == second.out
+
+
+def test_another_recording_of_the_same_name_gets_a_folder_of_its_own(inside):
     files.write_sound("a.wav")
     split(inside, "a.wav")
     files.write_sound("a.wav", files.noise(seed=9))
     ended = split(inside, "a.wav")
-    assert ended.code == 5
-    assert "holds stems made from another recording; use" in ended.err
+    assert ended.code == 0
+    assert "separated/a holds stems made from another recording" in ended.err
+    assert Path("separated/a-2/audiosep.json").is_file()
 
 
 def test_another_version_is_another_job(inside):
@@ -555,8 +575,8 @@ def test_another_version_is_another_job(inside):
     path = Path("separated/a/audiosep.json")
     path.write_text(path.read_text().replace(f'"{audiosep.__version__}"', '"0.0.0"', 1))
     ended = split(inside, "a.wav")
-    assert ended.code == 5
-    assert "holds stems made by another version; use" in ended.err
+    assert ended.code == 0
+    assert "separated/a holds stems made by another version" in ended.err
 
 
 def test_threads_and_words_are_no_other_job(inside):

@@ -100,7 +100,8 @@ def split(
         typer.Option(
             metavar="skip|overwrite|rename|fail",
             help="What to do where stems already are: skip what was done with the same settings "
-            "and refuse the rest, overwrite, write beside under a new name, or fail.",
+            "(other settings get a folder of their own, mix-2), overwrite, rename (always a new "
+            "folder), or fail.",
             rich_help_panel=EVERYDAY,
         ),
     ] = "skip",

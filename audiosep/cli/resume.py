@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
     from audiosep.cli.split import SplitOptions
     from audiosep.separator import Separator
 
-__all__ = ["already_done", "place_of"]
+__all__ = ["Resumed", "place_of", "resume"]
 
 _ADVICE = "use --exists overwrite, --exists rename or another --out."
 
@@ -39,6 +41,25 @@ class _Run:
     null_test_db: float
 
 
+@dataclass(frozen=True, kw_only=True)
+class Resumed:
+    """Where the stems of a job go, or already are.
+
+    Parameters
+    ----------
+    place : Path
+        Folder of the stems.
+    done : dict or None
+        ``stems`` and ``null_test_db`` of the finished run of the same job, where there is one.
+    passed : tuple of str
+        Why folders were passed over, in words.
+    """
+
+    place: Path
+    done: dict[str, Any] | None = None
+    passed: tuple[str, ...] = ()
+
+
 def place_of(job: Job, exists: str) -> Path:
     """Folder to write to, by --exists.
 
@@ -50,10 +71,7 @@ def place_of(job: Job, exists: str) -> Path:
         If a file is where the folder should be.
     """
     if exists == "rename":
-        place, number = job.folder, 2
-        while place.exists():
-            place, number = job.folder.with_name(f"{job.folder.name}-{number}"), number + 1
-        return place
+        return next(place for place in _candidates(job) if not place.exists())
     if exists == "fail" and job.folder.exists():
         raise RefusedError(
             f"{display(job.source)}: {display(job.folder)} already exists; use --exists overwrite "
@@ -79,38 +97,64 @@ def _same_folder(one: Path, other: Path) -> bool:
         return False
 
 
-def already_done(
-    job: Job, place: Path, options: SplitOptions, separator: Separator
-) -> dict[str, Any] | None:
-    """Stems of a finished run of the same job; None where there is none and `place` is free.
+def _candidates(job: Job) -> Iterator[Path]:
+    """The folder of a job, then the same with numbers from 2."""
+    yield job.folder
+    for number in count(2):
+        yield job.folder.with_name(f"{job.folder.name}-{number}")
+
+
+def resume(job: Job, options: SplitOptions, separator: Separator) -> Resumed:
+    """Find the stems of a finished run of the same job, or a folder for a new one.
+
+    A folder that holds the stems of another job is passed over, so that a recording can be
+    separated in several ways, one after the other, and nothing is lost.
 
     Raises
     ------
     RefusedError
-        If a finished run of another job is there, stems that are no longer as they were written,
-        or sound files of unknown origin.
+        If the stems are no longer as they were written, or sound files of unknown origin are
+        where they would go.
     OutputError
-        If `place` cannot be looked into.
+        If a folder cannot be looked into.
     """
+    try:
+        # Only files: reading a pipe to tell it from others would wait for ever.
+        wanted = _wanted(job, options, separator) if _is_file(job.source) else None
+    except OSError:
+        wanted = None
+    if wanted is None:  # reported when it is opened
+        return Resumed(place=job.folder)
+    passed: list[str] = []
+    for place in _candidates(job):
+        if place != job.folder and _same_folder(place, job.source.parent):
+            continue
+        run = _run_at(job, place)
+        if run is None:
+            return Resumed(place=place, passed=tuple(passed))
+        different = [words for words, value in wanted.items() if run.traits[words] != value]
+        if not different:
+            done = _stems_as_written(job, place, run)
+            return Resumed(place=place, done=done, passed=() if done else tuple(passed))
+        passed.append(f"{display(place)} holds stems made {_listed(different)}")
+    raise AssertionError("numbers do not end")
+
+
+def _run_at(job: Job, place: Path) -> _Run | None:
     from audiosep.save import read_record
 
-    if not _is_file(job.source):  # reported when it is opened
-        return None
-    where = f"{display(job.source)}: {display(place)}"
     run = _run_of(read_record(place), place)
-    if run is None:
-        if _holds_sound(place):
-            raise RefusedError(
-                f"{where} holds sound files that no finished run has left; {_ADVICE}"
-            )
-        return None
-    try:
-        wanted = _wanted(job, options, separator)
-    except OSError:  # reported when it is opened
-        return None
-    different = [words for words, value in wanted.items() if run.traits[words] != value]
-    if different:
-        raise RefusedError(f"{where} holds stems made {_listed(different)}; {_ADVICE}")
+    if run is None and _holds_sound(place):
+        raise RefusedError(
+            f"{display(job.source)}: {display(place)} holds sound files that no finished run has "
+            f"left; {_ADVICE}"
+        )
+    return run
+
+
+def _stems_as_written(job: Job, place: Path, run: _Run) -> dict[str, Any] | None:
+    """Stems of a finished run; None where one is missing, so that they are made again."""
+    where = f"{display(job.source)}: {display(place)}"
     # Before looking for missing ones: what was edited is lost when they are all made again.
     changed = [display(path.name) for path, digest in run.stems.values() if _changed(path, digest)]
     if changed:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from audiosep.cli.resume import already_done, place_of
+from audiosep.cli.resume import place_of, resume
 from audiosep.cli.talk import Talk
 from audiosep.cli.wording import words_of
 from audiosep.errors import (
@@ -209,7 +209,10 @@ def _split_one(job: Job, options: SplitOptions, separator: Separator, talk: Talk
 
     place = place_of(job, options.exists)
     if options.exists == "skip":
-        done = already_done(job, place, options, separator)
+        found = resume(job, options, separator)
+        place, done = found.place, found.done
+        for words in found.passed:
+            talk.say(f"{display(job.source)}: {words}")
         if done is not None:
             talk.say(f"{display(job.source)}: already done, in {display(place)}")
             _print_paths(done, talk)
