@@ -51,7 +51,12 @@ def _level(audio: Audio) -> dict[str, float | None]:
 
 
 def save_stems(
-    separation: _Separated, place: Path, format_name: str = "wav", bits: int | str | None = None
+    separation: _Separated,
+    place: Path,
+    format_name: str = "wav",
+    bits: int | str | None = None,
+    *,
+    fresh: bool = False,
 ) -> Saved:
     """Write the stems and the record of a separation into the folder `place`.
 
@@ -66,6 +71,8 @@ def save_stems(
         Container.
     bits : {16, 24, "float"}, optional
         By default the depth of the recording.
+    fresh : bool
+        Refuse to replace anything: `place` was free when the work began.
 
     Returns
     -------
@@ -73,6 +80,8 @@ def save_stems(
 
     Raises
     ------
+    RefusedError
+        If `fresh` and something has appeared at `place` meanwhile.
     OutputError
         If a file cannot be written, does not read back as it was written, or cannot be moved to
         its place. Then, and after an interruption, nothing is left but what was there before.
@@ -89,7 +98,8 @@ def save_stems(
     if format_ == "flac" and depth == "float":
         depth = 24
         warnings.append("flac holds no float samples, so the stems have 24 bits.")
-    with beside(place) as folder:
+    target = _target(place)
+    with beside(target) as folder:
         written = write_stems(
             folder, separation.stems, separation.mixture, bits=depth, format_=format_
         )
@@ -116,11 +126,20 @@ def save_stems(
         # The record comes last and goes first: where it is, everything is.
         move_run(
             folder,
-            place,
+            target,
             [*written.files.values(), RECORD_NAME],
-            [RECORD_NAME, *_stem_files(read_record(place))],
+            [RECORD_NAME, *_stem_files(read_record(target))],
+            fresh=fresh,
         )
     return Saved(paths={name: place / file for name, file in written.files.items()}, record=record)
+
+
+def _target(place: Path) -> Path:
+    """What a link points to: moves must stay on one file system."""
+    try:
+        return Path(os.path.realpath(place))
+    except ValueError:  # a name that cannot be is reported when it is made
+        return place
 
 
 def _digest(path: Path) -> str:

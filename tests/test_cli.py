@@ -170,7 +170,7 @@ def test_no_room_for_the_stems(here, format_):
     ("signal_", "code", "last_words"),
     [
         (signal.SIGINT, 130, "audiosep: interrupted; run the same command again to go on."),
-        (signal.SIGTERM, 143, "they add up to it exactly (null test)"),
+        (signal.SIGTERM, 143, "audiosep: told to end; run the same command again to go on."),
     ],
 )
 def test_interrupted(here, signal_, code, last_words):
@@ -1030,3 +1030,14 @@ def test_every_parameter_has_its_option():
     command = typer.main.get_command(app).commands["split"]
     spellings = {option for parameter in command.params for option in parameter.opts}
     assert set(OPTION_OF.values()) <= spellings
+
+
+def test_a_link_to_a_recording_in_the_folder_of_its_stems_is_refused(inside):
+    Path("r/a").mkdir(parents=True)
+    files.write_sound("r/a/drums.wav")
+    before = files.tree("r")
+    Path("a.wav").symlink_to("r/a/drums.wav")
+    ended = split(inside, "a.wav", "-o", "r", "--exists", "overwrite")
+    assert ended.code == 5
+    assert "is in the folder that its stems would go to" in ended.err
+    assert files.tree("r") == before

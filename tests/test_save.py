@@ -343,3 +343,12 @@ def test_save_method(tmp_path):
     assert np.abs(total - result.mixture.samples).max() < 1e-6
     with pytest.raises(TypeError):
         result.save(tmp_path / "b", "flac")
+
+
+def test_a_folder_that_is_a_link_to_another_place(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "song").symlink_to(tmp_path / "elsewhere")
+    saved = save_stems(separation(), tmp_path / "song")
+    assert all(path.parent == tmp_path / "song" and path.is_file() for path in saved.paths.values())
+    assert (tmp_path / "elsewhere/audiosep.json").is_file()
+    assert (tmp_path / "song").is_symlink()

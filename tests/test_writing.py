@@ -14,7 +14,7 @@ import pytest
 import soundfile as sf
 
 import audiosep
-from audiosep.errors import OutputError, ParameterError
+from audiosep.errors import OutputError, ParameterError, RefusedError
 from audiosep.io import formats, writing
 from audiosep.types import Audio
 
@@ -434,3 +434,22 @@ def small_disk(tmp_path):
         pytest.skip("mounting is not permitted here")
     yield place
     subprocess.run(["umount", "-l", place], check=True)
+
+
+def test_a_stem_that_is_read_back_as_no_number_is_refused(tmp_path, monkeypatch):
+    mixture = files.noise(1000)
+    stems = stems_of(mixture)
+    stems["stem-0"].samples[0, 500] = np.nan  # behind the back of Audio, which checks
+    with pytest.raises(OutputError, match="samples that are no numbers"):
+        write_stems(tmp_path, mixture, stems, bits="float")
+
+
+def test_a_place_that_is_taken_meanwhile_is_not_replaced(tmp_path):
+    place = tmp_path / "song"
+    with writing.beside(place) as new:
+        (new / "a.wav").write_bytes(b"mine")
+        place.mkdir()
+        (place / "a.wav").write_bytes(b"theirs")
+        with pytest.raises(RefusedError, match="has appeared while the stems were made"):
+            writing.move_run(new, place, ["a.wav"], [], fresh=True)
+    assert files.tree(tmp_path) == {"song/a.wav": b"theirs"}

@@ -251,9 +251,11 @@ def run() -> None:
     try:
         app(standalone_mode=True)
     except SystemExit as leaving:
-        # Typer turns Ctrl-C into this code, without a word.
-        if leaving.code == ExitCode.INTERRUPTED:
-            typer.echo("audiosep: interrupted; run the same command again to go on.", err=True)
+        # Typer turns Ctrl-C into its code, without a word.
+        words = {ExitCode.INTERRUPTED: "interrupted", ExitCode.TERMINATED: "told to end"}
+        if leaving.code in words:
+            said = words[ExitCode(leaving.code)]
+            typer.echo(f"audiosep: {said}; run the same command again to go on.", err=True)
         raise
     except BrokenPipeError:
         # The reader has seen enough, as in "audiosep ... | head".

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count
@@ -82,7 +83,7 @@ def place_of(job: Job, exists: str) -> Path:
             f"{display(job.source)}: {display(job.folder)} is a file where the folder of the stems "
             "should be; choose another place with --out."
         )
-    if _same_folder(job.folder, job.source.parent):
+    if _holds(job.folder, job.source):
         raise RefusedError(
             f"{display(job.source)} is in the folder that its stems would go to, and a stem could "
             "replace it; choose another place with --out."
@@ -90,10 +91,12 @@ def place_of(job: Job, exists: str) -> Path:
     return job.folder
 
 
-def _same_folder(one: Path, other: Path) -> bool:
+def _holds(folder: Path, source: Path) -> bool:
+    """Whether a recording lies in a folder, itself or what a link to it points to."""
+    homes = (source.parent, Path(os.path.realpath(source)).parent)
     try:
-        return one.samefile(other)
-    except OSError:  # one of them is missing, or may not be looked at: reported when opened
+        return any(folder.samefile(home) for home in homes if home.exists())
+    except OSError:  # the folder is missing, or may not be looked at: reported when opened
         return False
 
 
@@ -127,7 +130,7 @@ def resume(job: Job, options: SplitOptions, separator: Separator) -> Resumed:
         return Resumed(place=job.folder)
     passed: list[str] = []
     for place in _candidates(job):
-        if place != job.folder and _same_folder(place, job.source.parent):
+        if place != job.folder and _holds(place, job.source):
             continue
         run = _run_at(job, place)
         if run is None:

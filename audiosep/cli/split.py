@@ -221,13 +221,14 @@ def _split_one(job: Job, options: SplitOptions, separator: Separator, talk: Talk
     _check_format_holds(about, options)
     if options.dry_run:
         return _dry_run(job, about, place, options, talk)
+    fresh = not place.exists()
     began = time.perf_counter()
     _say_if_compiling(talk)
     with talk.progress(display(job.source.name)) as progress:
         separation = separator.separate(
             job.source, start=options.start, duration=options.duration, progress=progress
         )
-        saved = save_stems(separation, place, options.format, options.bits)
+        saved = save_stems(separation, place, options.format, options.bits, fresh=fresh)
     seconds = time.perf_counter() - began
     record = saved.record
     for warning in record["warnings"]:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from audiosep.errors import OutputError, ParameterError
+from audiosep.errors import OutputError, ParameterError, RefusedError
 from audiosep.io import formats
 from audiosep.io.exact import fits, quantise
 from audiosep.io.formats import Bits, Format
@@ -106,7 +106,9 @@ def beside(place: Path) -> Iterator[Path]:
         yield new
 
 
-def move_run(new: Path, place: Path, names: list[str], old: list[str]) -> None:
+def move_run(
+    new: Path, place: Path, names: list[str], old: list[str], *, fresh: bool = False
+) -> None:
     """Move a run into its place as a whole, or leave the place as it was.
 
     Parameters
@@ -122,13 +124,23 @@ def move_run(new: Path, place: Path, names: list[str], old: list[str]) -> None:
         Files in `place` to remove, in order: what vouches for the others comes first. Those that
         do not exist, and folders, are passed over.
 
+    fresh : bool
+        Nothing may be replaced: `place` was free when the work began.
+
     Raises
     ------
     OutputError
         If something cannot be moved. Then, and after an interruption, all is where it was.
+    RefusedError
+        If `fresh` and something has appeared at `place` meanwhile.
     """
     try:
         _sync_folder(new)
+        if fresh and place.exists():
+            raise RefusedError(
+                f"{display(place)} has appeared while the stems were made, by another run "
+                "perhaps; run the same command again."
+            )
         if place.exists():
             _exchange(new, place, names, old)
             _sync_folder(place)
@@ -416,6 +428,8 @@ def _largest_differences(
                     if len(block) != n:
                         raise OutputError("a written stem is shorter than it should be.")
                     total += block
+                if not np.isfinite(total).all():
+                    raise OutputError("a written stem holds samples that are no numbers.")
                 from_mixture = max(from_mixture, float(np.abs(total.T - exact).max()))
                 from_rounded = max(from_rounded, float(np.abs(total.T - rounded).max()))
     except (soundfile.LibsndfileError, OSError) as error:

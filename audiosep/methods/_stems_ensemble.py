@@ -12,7 +12,9 @@ References
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -318,6 +320,18 @@ def _blocks(n_frames: int, frame_s: float) -> list[tuple[int, int]]:
     return [(max(0, int(a) - half), min(n_frames, int(b) + half)) for a, b in pairwise(edges)]
 
 
+@contextmanager
+def _pool(n_threads: int) -> Iterator[ThreadPoolExecutor]:
+    """Threads that do not go on with what is waiting when the caller has stopped."""
+    pool = ThreadPoolExecutor(n_threads)
+    try:
+        yield pool
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+    pool.shutdown()
+
+
 def estimate_masks(
     spectrogram: Spectrogram, settings: MethodSettings, progress: Progress
 ) -> Estimate:
@@ -369,7 +383,7 @@ def estimate_masks(
         part = evidence.shares[:, :, slice(*block)]
         return _block_masks(V, part, known, bands, frame_s, settings)
 
-    with one_blas_thread(), ThreadPoolExecutor(threads) as pool:
+    with one_blas_thread(), _pool(threads) as pool:
         opinions = pool.map(opinion_on, blocks) if len(blocks) > 1 else map(opinion_on, blocks)
         # In the order of the blocks, so that the sums do not depend on the threads.
         for index, (start, stop) in enumerate(blocks):
