@@ -68,7 +68,7 @@ def factorize(
         float64.
     solver : {"mu", "accelerated"}
         Plain multiplicative updates, the textbook's, or the same from extrapolated points, which
-        need about a third of the iterations; see
+        reach the same objective sooner (``scripts/bench_nmf.py --objective``); see
         :class:`audiosep.nmf.updates.AcceleratedUpdate`.
     max_iter : int >= 0
         Most iterations.
