@@ -36,6 +36,7 @@ __all__ = [
     "multiply",
     "ratios",
     "slab_loss",
+    "slab_statistics",
     "slab_step",
 ]
 
@@ -276,4 +277,49 @@ def slab_loss(V, G, weighted, W, H, kind, beta, tile):
         for i in range(n):
             g = G[first + i] if weighted else G[0]
             loss += loss_of_frame(kind, beta, V[first + i], C[i], g, weighted, ratio, logs)
+    return loss
+
+
+@kernel
+def slab_statistics(V, G, weighted, W, H, kind, beta, tile, for_h, for_w, A, D, B, E):
+    """Sums over a slab at one point; returns its divergence.
+
+    Parameters (shapes): as for `slab_step`; A (n, K) receives ``R Wᵀ``; D (n, K) ``Q Wᵀ``, not
+    touched for Kullback-Leibler without weights; B and E as in `slab_step`.
+    """
+    n_frames, n_bins = V.shape
+    K = W.shape[0]
+    plain_kl = kind == KULLBACK_LEIBLER and not weighted
+    R_all = np.empty((tile, n_bins), V.dtype)
+    Q_all = np.empty((tile, n_bins), V.dtype)
+    T = np.empty((K, n_bins), V.dtype)
+    ratio = np.empty(n_bins, V.dtype)
+    logs = np.empty(n_bins, V.dtype)
+    B[:] = 0
+    E[:] = 0
+    loss = 0.0
+    for first in range(0, n_frames, tile):
+        n = min(tile, n_frames - first)
+        h = H[first : first + n]
+        R, Q = R_all[:n], Q_all[:n]
+        np.dot(h, W, R)
+        for i in range(n):
+            v = V[first + i]
+            g = G[first + i] if weighted else G[0]
+            loss += loss_of_frame(kind, beta, v, R[i], g, weighted, ratio, logs)
+            ratios(kind, beta, v, R[i], g, weighted, Q[i])
+        if for_h:
+            np.dot(R, W.T, A[first : first + n])
+            if not plain_kl:
+                np.dot(Q, W.T, D[first : first + n])
+        if for_w:
+            np.dot(h.T, R, T)
+            B += T
+            if plain_kl:
+                for i in range(n):
+                    for k in range(K):
+                        E[k, 0] += h[i, k]
+            else:
+                np.dot(h.T, Q, T)
+                E += T
     return loss

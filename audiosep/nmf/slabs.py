@@ -1,0 +1,45 @@
+"""How the frames of a matrix are cut into pieces of work, by its shape alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+__all__ = ["Slabs"]
+
+_MAX_SLABS = 16
+_TILE_ENTRIES = 1 << 17
+"""Entries of a tile: 512 kB of float32, so that a tile and its ratios stay in cache. Half of it
+for few components, where products are cheap and memory is what counts (measured)."""
+_FEW_COMPONENTS = 12
+
+
+@dataclass(frozen=True)
+class Slabs:
+    """Runs of frames that are worked on independently, each in tiles that stay in cache.
+
+    Each slab has its own sums, which are added in a fixed order: a result must not depend on the
+    number of threads, so the cut depends on the shape of the data only.
+    """
+
+    parts: tuple[slice, ...]
+    tile: int
+
+    @classmethod
+    def of(cls, n_frames: int, n_bins: int, n_components: int) -> Slabs:
+        """Cut `n_frames` frames."""
+        entries = _TILE_ENTRIES // 2 if n_components <= _FEW_COMPONENTS else _TILE_ENTRIES
+        tile = int(min(256, max(16, entries // n_bins)))
+        n_slabs = int(min(_MAX_SLABS, max(1, n_frames // (2 * tile))))
+        bounds = [round(i * n_frames / n_slabs) for i in range(n_slabs + 1)]
+        return cls(tuple(slice(first, last) for first, last in pairwise(bounds)), tile)
+
+    def map(
+        self, work: Callable[[int, slice], Any], pool: ThreadPoolExecutor | None
+    ) -> Iterator[Any]:
+        """Do `work(index, part)` for all slabs, in the pool if there is one; results in order."""
+        run: Callable[..., Iterable[Any]] = map if pool is None or len(self.parts) == 1 else pool.map
+        return iter(run(work, range(len(self.parts)), self.parts))
