@@ -14,11 +14,13 @@ if TYPE_CHECKING:
     from audiosep import nmf
     from audiosep.errors import AudiosepError
     from audiosep.io import read, write
+    from audiosep.nmf.estimator import NMF
     from audiosep.separator import Separation, Separator, separate
     from audiosep.transform import istft, stft
     from audiosep.types import Audio, Factorization, Grouping, SourceModels, Spectrogram
 
 _HOMES = {
+    "NMF": "audiosep.nmf.estimator",
     "Audio": "audiosep.types",
     "AudiosepError": "audiosep.errors",
     "Factorization": "audiosep.types",
@@ -36,6 +38,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "NMF",
     "Audio",
     "AudiosepError",
     "Factorization",

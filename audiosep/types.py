@@ -228,8 +228,9 @@ class Factorization:
         W. Columns that were fitted sum to one.
     activations : np.ndarray [shape=(n_components, n_frames)]
         H.
-    losses : np.ndarray [shape=(n_iter + 1,), dtype=float64]
-        Beta-divergence (absolute, summed over all bins) before the first and after each iteration.
+    losses : np.ndarray [dtype=float64]
+        Objective (the beta-divergence, absolute, summed over all bins, and penalties if there are
+        any) before the first iteration, after every n-th one, and at the end.
     n_iter : int
         Iterations done.
     stop : Stop
@@ -238,6 +239,8 @@ class Factorization:
         Which divergence.
     seed : int or None
         Seed of the random start; None where the caller's generator was used.
+    loss_iterations : np.ndarray of int [shape=losses.shape], optional
+        Iterations after which the losses were taken; every one where it is not given.
     """
 
     templates: FloatArray
@@ -247,6 +250,7 @@ class Factorization:
     stop: Stop
     beta: float
     seed: int | None = None
+    loss_iterations: npt.NDArray[np.intp] | None = None
 
     @property
     def n_components(self) -> int:

@@ -111,6 +111,41 @@ def test_a_kernel_does_not_hide_what_is_not_a_number():
     assert not is_missing(1.0)
 
 
+def test_bits_and_back():
+    @jit.kernel
+    def bits(x):
+        return jit.bits_of(x)
+
+    @jit.kernel
+    def number(b):
+        return jit.float_of(b)
+
+    for x in (0.0, -0.0, 1.0, -2.5, 1e-40, 3.4e38, np.inf):
+        want = int(np.float32(x).view(np.int32))
+        assert int(bits(np.float32(x))) == want
+        back = np.float32(number(np.int32(want)))
+        assert back.tobytes() == np.float32(x).tobytes()
+
+
+def test_a_kernel_may_ask_for_wide_vectors():
+    def asking(x, y):
+        jit.wide_vectors()
+        for i in range(x.size):
+            y[i] = x[i] + x[i]
+
+    def silent(x, y):
+        for i in range(x.size):
+            y[i] = x[i] + x[i]
+
+    for function, asks in ((asking, True), (silent, False)):
+        compiled = numba.njit(function)
+        x, y = np.arange(33.0), np.empty(33)
+        compiled(x, y)
+        assert y.tolist() == (2 * x).tolist()
+        code = compiled.inspect_llvm(compiled.signatures[0])
+        assert ('"prefer-vector-width"="512"' in code) is asks
+
+
 def test_kernels_work_uncompiled():
     done = run(
         "-m", "pytest", str(TESTS / "test_kernels.py"), str(TESTS / "test_factorize.py"), "-q",

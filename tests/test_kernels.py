@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from audiosep.nmf import kernels
+from audiosep.nmf.small_kernels import EIGHT
 
 BETAS = (0.0, 0.5, 1.0, 2.0, -1.0, 0.3, 1.5, 3.0)
 KINDS = {0.0: kernels.ITAKURA_SAITO, 0.5: kernels.HALF, 1.0: kernels.KULLBACK_LEIBLER,
@@ -206,10 +207,14 @@ def test_multiply_keeps_zeros_and_what_was_not_observed_and_holds_the_floor(dtyp
     assert x.tolist() == [[0.0, dtype(0.3), floor, dtype(1e-10)]]
 
 
-# slab_step and slab_loss
+# slab_step
 
-TILES = [(n, tile) for tile in (1, 4) for n in sorted({1, tile - 1, tile, tile + 1, 2 * tile + 1})
-         if n]  # fmt: skip
+TILES = [
+    (n, tile)
+    for tile in (1, 4, 6)
+    for n in sorted({1, tile - 1, tile, tile + 1, 2 * tile + 1})
+    if n
+]
 
 
 class Slab:
@@ -221,53 +226,71 @@ class Slab:
         self.H = values(rng, (n_frames, K), dtype)
         self.G = values(rng, (n_frames, n_bins), dtype) if weighted else np.zeros((1, 1), dtype)
         self.weighted = weighted
-        self.free = np.ones(K, np.uint8)
+        self.free = np.ones((1, K), np.uint8)
+        self.plus = self.minus = np.empty((0, K), dtype)
 
     @property
     def weights(self):
         return self.G.T if self.weighted else None
 
-    def step(self, beta, tile, *, update_w=True):
+    def padded(self):
+        """W, with rows of zeros up to eight where there are no more."""
+        K, n_bins = self.W.shape
+        W = np.zeros((max(K, EIGHT), n_bins), self.W.dtype)
+        W[:K] = self.W
+        return W
+
+    def step(self, beta, tile, *, update_w=True, with_loss=True):
         kind = kind_of(beta)
         plain_kl = kind == kernels.KULLBACK_LEIBLER and not self.weighted
         K, n_bins = self.W.shape
-        B = np.full((K, n_bins), np.nan, self.V.dtype)
-        E = np.full((K, 1 if plain_kl else n_bins), np.nan, self.V.dtype)
+        W = self.padded()
+        B = np.full((len(W), n_bins), np.nan, self.V.dtype)
+        E = np.full((len(W), 1 if plain_kl else n_bins), np.nan, self.V.dtype)
         exponent = self.V.dtype.type(naive.mm_exponent(beta))
         H = self.H.copy()
-        loss = kernels.slab_step(self.V, self.G, self.weighted, self.W, H, kind, beta, exponent,
-                                 self.free, tile, update_w, B, E)  # fmt: skip
-        return H, B, E, loss
+        loss = kernels.slab_step(
+            self.V, self.G, self.weighted, W, H, kind, beta, exponent, self.free, self.plus,
+            self.minus, tile, with_loss, (update_w, bool(self.free.any())), B, E,
+        )  # fmt: skip
+        assert not B[K:].any()
+        assert not E[K:].any()
+        return H, B[:K], E[:K], loss
 
 
 def assert_step_equals_twin(slab, beta, tile, rtol):
-    H, B, E, loss = slab.step(beta, tile)
     V, W = slab.V.T.astype(float), slab.W.T.astype(float)
     H0 = slab.H.T.astype(float)
-    fixed = tuple(np.flatnonzero(slab.free == 0))
     want_loss = naive.beta_divergence(V, naive.model_of(W, H0, beta), beta, slab.weights)
-    want_h = naive.step_h(V, W, H0, beta, weights=slab.weights, fixed=fixed)
+    moved = naive.step_h(V, W, H0, beta, weights=slab.weights)
+    want_h = np.where(np.broadcast_to(slab.free, slab.H.shape).T, moved, H0)
     R, Q = naive.gradient_parts(V, naive.model_of(W, want_h, beta), beta, slab.weights)
-    assert loss == pytest.approx(want_loss, rel=rtol)
-    np.testing.assert_allclose(H.T, want_h, rtol=rtol)
-    np.testing.assert_allclose(B, want_h @ R.T, rtol=rtol)
     want_e = want_h @ Q.T
-    # Without weights the Kullback-Leibler denominators are the same in all bins.
-    np.testing.assert_allclose(E, want_e[:, :1] if E.shape[1] == 1 else want_e, rtol=rtol)
+    for with_loss in (True, False):
+        H, B, E, loss = slab.step(beta, tile, with_loss=with_loss)
+        if with_loss:
+            assert loss == pytest.approx(want_loss, rel=rtol)
+        np.testing.assert_allclose(H.T, want_h, rtol=rtol)
+        np.testing.assert_allclose(B, want_h @ R.T, rtol=rtol)
+        # Without weights the Kullback-Leibler denominators are the same in all bins.
+        np.testing.assert_allclose(E, want_e[:, :1] if E.shape[1] == 1 else want_e, rtol=rtol)
 
 
 @pytest.mark.parametrize(("beta", "dtype"), beta_and_dtype)
 @pytest.mark.parametrize("weighted", [False, True])
-def test_slab_step_equals_its_twin(rng, beta, dtype, weighted):
-    slab = Slab(rng, dtype, 6, weighted=weighted)
+@pytest.mark.parametrize("K", [3, 8, 9])
+def test_slab_step_equals_its_twin(rng, beta, dtype, weighted, K):
+    slab = Slab(rng, dtype, 6, K=K, weighted=weighted)
     assert_step_equals_twin(slab, beta, 4, 20 * RTOL[dtype])
 
 
 @pytest.mark.parametrize(("n_frames", "tile"), TILES)
 @pytest.mark.parametrize("beta", [0.0, 1.0, 2.0])
-def test_slab_step_at_the_borders_of_tiles(rng, n_frames, tile, beta):
-    assert_step_equals_twin(Slab(rng, np.float64, n_frames), beta, tile, 1e-10)
-    assert_step_equals_twin(Slab(rng, np.float64, n_frames, weighted=True), beta, tile, 1e-10)
+@pytest.mark.parametrize("K", [3, 9])
+def test_slab_step_at_the_borders_of_tiles(rng, n_frames, tile, beta, K):
+    for weighted in (False, True):
+        slab = Slab(rng, np.float64, n_frames, K=K, weighted=weighted)
+        assert_step_equals_twin(slab, beta, tile, 1e-10)
 
 
 @pytest.mark.parametrize("beta", BETAS)
@@ -277,8 +300,9 @@ def test_slab_step_on_one_entry(rng, beta, dtype):
 
 
 @pytest.mark.parametrize("beta", [0.5, 1.0, 1.5, 2.0])
-def test_slab_step_with_zeros_in_data_and_factors(rng, beta):
-    slab = Slab(rng, np.float64, 6)
+@pytest.mark.parametrize("K", [3, 9])
+def test_slab_step_with_zeros_in_data_and_factors(rng, beta, K):
+    slab = Slab(rng, np.float64, 6, K=K)
     slab.V[slab.V < 1] = 0
     slab.H[2, 1] = slab.W[0, 3] = 0
     assert_step_equals_twin(slab, beta, 4, 1e-10)
@@ -287,19 +311,25 @@ def test_slab_step_with_zeros_in_data_and_factors(rng, beta):
 
 @pytest.mark.parametrize("beta", [0.0, 1.0, 2.0, 1.5])
 @pytest.mark.parametrize("weighted", [False, True])
-def test_slab_step_leaves_fixed_activations(rng, beta, weighted):
-    slab = Slab(rng, np.float32, 6, weighted=weighted)
-    slab.free[1] = 0
+@pytest.mark.parametrize("K", [3, 9])
+def test_slab_step_leaves_fixed_activations(rng, beta, weighted, K):
+    slab = Slab(rng, np.float32, 6, K=K, weighted=weighted)
+    slab.free[0, 1] = 0
     assert_step_equals_twin(slab, beta, 4, 4e-4)
     assert slab.step(beta, 4)[0][:, 1].tobytes() == slab.H[:, 1].tobytes()
-    slab.free[:] = 0
+    slab.free = (rng.random(slab.H.shape) < 0.5).astype(np.uint8)  # one flag for each entry
+    assert_step_equals_twin(slab, beta, 4, 4e-4)
+    kept = slab.free == 0
+    assert slab.step(beta, 4)[0][kept].tobytes() == slab.H[kept].tobytes()
+    slab.free = np.zeros((1, K), np.uint8)
     assert_step_equals_twin(slab, beta, 4, 4e-4)
     assert slab.step(beta, 4)[0].tobytes() == slab.H.tobytes()
 
 
 @pytest.mark.parametrize("beta", [0.0, 1.0])
-def test_slab_step_without_templates_to_update(rng, beta):
-    slab = Slab(rng, np.float64, 6)
+@pytest.mark.parametrize("K", [3, 9])
+def test_slab_step_without_templates_to_update(rng, beta, K):
+    slab = Slab(rng, np.float64, 6, K=K)
     H, B, E, loss = slab.step(beta, 4, update_w=False)
     assert not B.any()
     assert not E.any()
@@ -308,12 +338,67 @@ def test_slab_step_without_templates_to_update(rng, beta):
     assert loss == full[3]
 
 
-@pytest.mark.parametrize(("beta", "dtype"), beta_and_dtype)
-@pytest.mark.parametrize("weighted", [False, True])
-def test_slab_loss_equals_the_formula(rng, beta, dtype, weighted):
-    slab = Slab(rng, dtype, 6, weighted=weighted)
-    model = naive.model_of(slab.W.T, slab.H.T, beta)
-    want = naive.beta_divergence(slab.V.T, model, beta, slab.weights)
-    for tile in (1, 4, 6, 100):
-        got = kernels.slab_loss(slab.V, slab.G, weighted, slab.W, slab.H, kind_of(beta), beta, tile)
-        assert got == pytest.approx(want, rel=20 * RTOL[dtype])
+@pytest.mark.parametrize("beta", BETAS)
+@pytest.mark.parametrize("rows", ["one", "all", "one and all"])
+@pytest.mark.parametrize("K", [3, 9])
+def test_slab_step_adds_the_parts_of_a_penalty(rng, beta, rows, K):
+    slab = Slab(rng, np.float64, 7, K=K)
+    slab.plus = values(rng, (1 if rows.startswith("one") else 7, K), np.float64)
+    slab.minus = values(rng, (7 if rows.endswith("all") else 1, K), np.float64)
+    V, W, H = slab.V.T, slab.W.T, slab.H.T
+    R, Q = naive.gradient_parts(V, naive.model_of(W, H, beta), beta)
+    above, below = W.T @ R + slab.minus.T, W.T @ Q + slab.plus.T
+    want = H * (above / below) ** naive.mm_exponent(beta)
+    for with_loss in (True, False):
+        np.testing.assert_allclose(slab.step(beta, 4, with_loss=with_loss)[0].T, want, rtol=1e-10)
+
+
+# multiply_frames and extrapolate
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("exponent", [1.0, 0.5, 1 / 3])
+@pytest.mark.parametrize("one_row", [True, False])
+def test_multiply_frames(rng, dtype, exponent, one_row):
+    n, K = 5, 3
+    rows = 1 if one_row else n
+    H, A = values(rng, (n, K), dtype), values(rng, (n, K), dtype)
+    D, plus, minus = (values(rng, (rows, K), dtype) for _ in range(3))
+    free = (rng.random((rows, K)) < 0.7).astype(np.uint8)
+    H[2, 1] = 0.0
+    D[0, 2] = plus[0, 2] = 0.0
+    empty = np.empty((0, K), dtype)
+    floor = dtype(kernels.FACTOR_FLOOR)
+    for up, down in ((plus, minus), (empty, minus), (plus, empty), (empty, empty)):
+        above = A + down if down.size else A
+        below = np.broadcast_to(D + up if up.size else D, (n, K))
+        want = np.array(
+            [[naive.moved(float(H[i, k]), float(above[i, k]), float(below[i, k]), exponent)
+              if np.broadcast_to(free, (n, K))[i, k] else H[i, k] for k in range(K)]
+             for i in range(n)]
+        )  # fmt: skip
+        got = H.copy()
+        kernels.multiply_frames(got, A, D, free, up, down, dtype(exponent), floor)
+        np.testing.assert_allclose(got, want, rtol=RTOL[dtype])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("momentum", [0.1, 0.5, 0.9])
+@pytest.mark.parametrize("flags", ["row", "column", "each"])
+def test_extrapolate(rng, dtype, momentum, flags):
+    shape = (4, 7)
+    x, before = values(rng, shape, dtype), values(rng, shape, dtype)
+    x[1, 2] = before[0, 3] = x[3, 3] = before[3, 3] = 0.0
+    x[2, 2], before[2, 2] = 1e-16, 1.0
+    free = (rng.random({"row": (1, 7), "column": (4, 1), "each": shape}[flags]) < 0.8).astype("u1")
+    widest = np.log(5.0)
+    moves = (np.broadcast_to(free, shape) != 0) & (x > 0) & (before > 0)
+    ratio = np.where(moves, x.astype(float), 1.0) / np.where(moves, before, 1.0)
+    want = np.maximum(x * np.clip(ratio, 0.2, 5.0) ** momentum, naive.FACTOR_FLOOR)
+    want = np.where(moves, want, x)
+    kept = x[~moves].copy()
+    kernels.extrapolate(
+        x, before, free, dtype(momentum), dtype(widest), dtype(kernels.FACTOR_FLOOR)
+    )
+    np.testing.assert_allclose(x, want, rtol=RTOL[dtype])
+    assert x[~moves].tobytes() == kept.tobytes()

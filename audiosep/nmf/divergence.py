@@ -10,7 +10,7 @@ import numpy.typing as npt
 from audiosep.errors import ParameterError
 from audiosep.types import FloatArray
 
-__all__ = ["BETA_NAMES", "beta_divergence", "beta_from", "mm_exponent"]
+__all__ = ["BETA_NAMES", "beta_divergence", "beta_from", "mm_exponent", "mm_powers"]
 
 BETA_NAMES: dict[str, float] = {"is": 0.0, "kl": 1.0, "euclidean": 2.0}
 """Named divergences: Itakura-Saito, Kullback-Leibler, squared Euclidean."""
@@ -57,6 +57,16 @@ def mm_exponent(beta: float) -> float:
     if beta < 1.0:
         return 1.0 / (2.0 - beta)
     return 1.0 if beta <= 2.0 else 1.0 / (beta - 1.0)
+
+
+def mm_powers(beta: float) -> tuple[float, float]:
+    """Highest rising and lowest falling power of the bound behind :func:`mm_exponent`.
+
+    Févotte & Idier (2011), table 1: the convex part of the divergence is bounded by Jensen's
+    inequality, which keeps its power of the model, the concave part by its tangent, a power of
+    one.
+    """
+    return max(beta, 1.0), min(beta - 1.0, 1.0)
 
 
 def beta_divergence(

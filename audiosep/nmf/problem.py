@@ -88,8 +88,11 @@ class Update(Protocol):
     are exactly zero stay zero in multiplicative algorithms.
     """
 
-    def step(self) -> float:
-        """Make one iteration; return the objective at the point where it began."""
+    def step(self, with_loss: bool = True) -> float:
+        """Make one iteration; return the objective at the point where it began.
+
+        Where it is not wanted, any number may be returned.
+        """
         ...
 
     def loss(self) -> float:

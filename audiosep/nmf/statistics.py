@@ -54,6 +54,7 @@ def statistics(
     weights: FloatArray | None = None,
     for_h: bool = True,
     for_w: bool = True,
+    with_loss: bool = True,
     pool: ThreadPoolExecutor | None = None,
 ) -> Sums:
     """One pass over the data, at one point.
@@ -72,6 +73,8 @@ def statistics(
         Importance of each entry; writable and C-contiguous.
     for_h, for_w : bool
         Which sums are wanted. With neither, only the loss is computed.
+    with_loss : bool
+        Whether the loss is wanted; 0 is returned if not.
     pool : ThreadPoolExecutor or None
         Threads to work on; the caller's own where None. The result does not depend on it.
 
@@ -102,8 +105,8 @@ def statistics(
             kind,
             beta,
             slabs.tile,
-            for_h,
-            for_w,
+            with_loss,
+            (for_w, for_h),
             A[part],
             D[part],
             B[index],

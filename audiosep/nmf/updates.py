@@ -1,189 +1,310 @@
-"""One iteration of the multiplicative updates over a whole matrix, on one or many threads."""
+"""Multiplicative updates over a whole matrix, on one or many threads."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from audiosep.nmf import kernels
-from audiosep.nmf.divergence import mm_exponent
+from audiosep.nmf.divergence import mm_powers
+from audiosep.nmf.problem import Penalty, Problem
+from audiosep.nmf.slabs import Slabs
+from audiosep.nmf.small_kernels import EIGHT
+from audiosep.nmf.statistics import KINDS, statistics
 from audiosep.types import FloatArray
 
-__all__ = ["SOLVERS", "AcceleratedUpdate", "MultiplicativeUpdate"]
-
-_MAX_SLABS = 16
-_TILE_ENTRIES = 1 << 17
-"""Entries of a tile: 512 kB of float32, so that a tile and its ratios stay in cache. Half of it
-for few components, where products are cheap and memory is what counts (measured)."""
-_FEW_COMPONENTS = 12
-
-_KINDS = {
-    0.0: kernels.ITAKURA_SAITO,
-    0.5: kernels.HALF,
-    1.0: kernels.KULLBACK_LEIBLER,
-    2.0: kernels.EUCLIDEAN,
-}
+__all__ = ["GramUpdate", "MultiplicativeUpdate", "multiplicative"]
 
 # Their arguments are checked by the compiler, not by the type checker.
 _SLAB_STEP: Any = kernels.slab_step
-_SLAB_LOSS: Any = kernels.slab_loss
+_MULTIPLY: Any = kernels.multiply
+_MULTIPLY_FRAMES: Any = kernels.multiply_frames
 
-Map = Callable[[Callable[[int], float], Iterable[int]], Iterator[float]]
+_NEARLY_EXACT = 1e-4
+"""Below this part of the data's energy the Gram form's difference of sums says too little."""
+
+
+def exponent_of(beta: float, penalties: tuple[Penalty, ...]) -> float:
+    """Exponent with which an update of one factor never raises divergence plus penalties.
+
+    All terms are bounded by powers of the ratios of new to old entries; the exponent is one over
+    the distance between the highest rising and the lowest falling power. Tan & Févotte (2013),
+    "Automatic relevance determination in nonnegative matrix factorization with the
+    beta-divergence", IEEE TPAMI 35(7).
+    """
+    rises, falls = mm_powers(beta)
+    rises = max([rises, *(p.rises for p in penalties)])
+    falls = min([falls, *(p.falls for p in penalties)])
+    return 1.0 / (rises - falls)
+
+
+def parts_of(penalties: tuple[Penalty, ...], X: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Sums of the rising and of the falling parts of gradients, broadcastable to X."""
+    plus, minus = np.zeros((1, 1), X.dtype), np.zeros((1, 1), X.dtype)
+    for penalty in penalties:
+        rising, falling = penalty.gradient(X)
+        plus, minus = plus + rising, minus + falling
+    return plus, minus
 
 
 class MultiplicativeUpdate:
-    """Multiplicative updates of ``V ≈ H W`` (frames-major), in place.
+    """Multiplicative updates of ``V ≈ H W`` (frames-major), in place: H first, then W.
 
-    The frames are cut into slabs by the data's shape alone; each slab has its own sums, added in
-    a fixed order, so that the result does not depend on the number of threads.
+    The objective never rises. Where one factor is penalised and the other is not, the components
+    of the other are held at a sum (W) or mean (H) of one, or the level would move there and the
+    penalty would be void. The penalty then counts as one of the product's level, so that both
+    factors answer to it; Le Roux, Hershey & Weninger (2015), "Sparse NMF: half-baked or well
+    done?", show why normalising alone is not enough.
 
     Parameters
     ----------
-    V : np.ndarray [shape=(n_frames, n_bins)]
-        C-contiguous, mean near one.
+    problem : Problem
+        What is factorized.
     W : np.ndarray [shape=(n_components, n_bins)]
         Changed by :meth:`step`.
     H : np.ndarray [shape=(n_frames, n_components)]
         Changed by :meth:`step`.
-    beta : float
-        Divergence.
-    weights : np.ndarray [shape=(n_frames, n_bins)] or None
-        Importance of each entry.
-    free_templates, free_activations : np.ndarray of bool [shape=(n_components,)]
-        Which components move.
-    pool : ThreadPoolExecutor or None
-        Threads to work on; the caller's own where None.
-    """
-
-    def __init__(
-        self,
-        V: FloatArray,
-        W: FloatArray,
-        H: FloatArray,
-        *,
-        beta: float,
-        weights: FloatArray | None,
-        free_templates: npt.NDArray[np.bool_],
-        free_activations: npt.NDArray[np.bool_],
-        pool: ThreadPoolExecutor | None,
-    ) -> None:
-        self.W, self.H, self._V, self._beta = W, H, V, beta
-        self._kind = _KINDS.get(beta, kernels.GENERAL)
-        self._exponent = V.dtype.type(mm_exponent(beta))
-        self._weighted = weights is not None
-        self._G = np.zeros((1, 1), V.dtype) if weights is None else weights
-        self._free_w = free_templates
-        self._free_h = free_activations.astype(np.uint8)
-        n_frames, n_bins = V.shape
-        K = len(W)
-        entries = _TILE_ENTRIES // 2 if K <= _FEW_COMPONENTS else _TILE_ENTRIES
-        self._tile = int(min(256, max(16, entries // n_bins)))
-        n_slabs = int(min(_MAX_SLABS, max(1, n_frames // (2 * self._tile))))
-        bounds = [round(i * n_frames / n_slabs) for i in range(n_slabs + 1)]
-        self._slabs = [slice(first, last) for first, last in pairwise(bounds)]
-        plain_kl = self._kind == kernels.KULLBACK_LEIBLER and not self._weighted
-        self._B = np.empty((n_slabs, K, n_bins), V.dtype)
-        self._E = np.empty((n_slabs, K, 1 if plain_kl else n_bins), V.dtype)
-        self._map: Map = map if pool is None or n_slabs == 1 else pool.map
-
-    def _problem_of(self, index: int) -> tuple[Any, ...]:
-        part = self._slabs[index]
-        G = self._G[part] if self._weighted else self._G
-        return self._V[part], G, self._weighted, self.W, self.H[part], self._kind, self._beta
-
-    def _step_slab(self, index: int) -> float:
-        loss: float = _SLAB_STEP(
-            *self._problem_of(index),
-            self._exponent,
-            self._free_h,
-            self._tile,
-            bool(self._free_w.any()),
-            self._B[index],
-            self._E[index],
-        )
-        return loss
-
-    def _loss_of_slab(self, index: int) -> float:
-        loss: float = _SLAB_LOSS(*self._problem_of(index), self._tile)
-        return loss
-
-    def step(self) -> float:
-        """Update H, then W; return the divergence before the update."""
-        loss = sum(self._map(self._step_slab, range(len(self._slabs))))
-        if self._free_w.any():
-            below = self._E.sum(axis=0)
-            below[~self._free_w] = 0.0  # leaves the template as it is
-            floor = self._V.dtype.type(kernels.FACTOR_FLOOR)
-            kernels.multiply(self.W, self._B.sum(axis=0), below, self._exponent, floor)
-        return loss
-
-    def loss(self) -> float:
-        """Divergence of the data from the model as it is now."""
-        return sum(self._map(self._loss_of_slab, range(len(self._slabs))))
-
-
-_MOST_MOMENTUM = 0.9
-_RATIO_RANGE = (0.2, 5.0)
-"""Ratios of two iterates are held in this range before they are extrapolated."""
-
-
-class AcceleratedUpdate(MultiplicativeUpdate):
-    """Multiplicative updates from extrapolated points, with a guarantee that losses never rise.
-
-    Before each step every free entry x is moved on the way it came, in the logarithmic domain:
-    ``x (x / x_before)^a`` with Nesterov's weights, ``a_i = min((t_i - 1) / t_(i+1), 0.9)``,
-    ``t_(i+1) = (1 + sqrt(1 + 4 t_i²)) / 2``. Where the divergence at the moved point is above that
-    of the one before, the move is undone, an ordinary step is made, and the weights start anew.
 
     References
     ----------
-    .. [1] Y. Nesterov (1983), "A method for solving the convex programming problem with
-       convergence rate O(1/k²)", Soviet Math. Doklady 27.
-    .. [2] L. T. K. Hien, V. Leplat and N. Gillis (2024), "Block majorization minimization with
-       extrapolation and application to beta-NMF": they extrapolate by adding; we multiply, which
-       keeps the factors positive, and restart instead of bounding the weights.
+    .. [1] D. D. Lee and H. S. Seung (2001), "Algorithms for non-negative matrix factorization",
+       NIPS 13.
+    .. [2] C. Févotte and J. Idier (2011), "Algorithms for nonnegative matrix factorization with
+       the beta-divergence", Neural Computation 23(9), eqs. 4.7-4.9.
     """
 
-    _t = 1.0
-    _momentum = 0.0
-    _last_loss = float("inf")
-    _before: tuple[FloatArray, FloatArray]
+    def __init__(self, problem: Problem, W: FloatArray, H: FloatArray) -> None:
+        self._problem, self.W, self.H = problem, W, H
+        V = problem.V
+        self._dtype = V.dtype
+        self._updates_w = bool(problem.free_w.any())
+        self._updates_h = bool(problem.free_h.any())
+        both = problem.w_penalties + problem.h_penalties
+        for_h = both if problem.held == "h" else problem.h_penalties
+        for_w = both if problem.held == "w" else problem.w_penalties
+        self._exponent_h = self._dtype.type(exponent_of(problem.beta, for_h))
+        self._exponent_w = self._dtype.type(exponent_of(problem.beta, for_w))
+        self._floor = self._dtype.type(kernels.FACTOR_FLOOR)
+        # Levels can move between factors where nothing is fixed.
+        self._held: npt.NDArray[np.bool_] = np.logical_and(
+            problem.free_w.all(axis=1), problem.free_h.all(axis=0)
+        )
+        self._slabs = Slabs.of(V.shape[0], V.shape[1], len(W))
+        self.hold_levels()
 
-    def step(self) -> float:
-        """Move on, update H, then W; return the divergence at the moved point."""
-        before = self.W.copy(), self.H.copy()
-        if self._momentum > 0.0:
-            self._extrapolate(self.W, self._before[0], self._free_w[:, np.newaxis])
-            self._extrapolate(self.H, self._before[1], self._free_h.astype(bool))
-        loss = super().step()
-        if loss > self._last_loss and self._momentum > 0.0:
-            self.W[...], self.H[...] = before
-            self._t = 1.0
-            loss = super().step()
-        self._before = before
-        self._last_loss = loss
-        following = (1.0 + math.sqrt(1.0 + 4.0 * self._t**2)) / 2.0
-        self._momentum = min((self._t - 1.0) / following, _MOST_MOMENTUM)
-        self._t = following
-        return loss
+    def step(self, with_loss: bool = True) -> float:
+        """Make one iteration; return the objective before it, or NaN if it is not wanted."""
+        loss = self._penalty() if with_loss else math.nan
+        plus, minus = self._parts_h()
+        divergence, B, E = self._pass(plus, minus, with_loss)
+        if self._problem.held == "h":
+            # The penalty of W is meant for activations at one; sums with them follow their level.
+            levels = self.hold_levels()[:, np.newaxis]
+            B, E = B / levels, E / levels
+        if self._updates_w:
+            self._move_w(B, E)
+        self.hold_levels()
+        return loss + divergence
 
-    def _extrapolate(self, x: FloatArray, before: FloatArray, free: npt.NDArray[np.bool_]) -> None:
-        """Move the free, positive entries of `x` in place."""
-        moving = free & (before > 0)
-        ratio = np.divide(x, before, out=np.ones_like(x), where=moving)
-        np.clip(ratio, *_RATIO_RANGE, out=ratio)
-        moved = x * ratio ** x.dtype.type(self._momentum)
-        np.copyto(x, np.maximum(moved, x.dtype.type(kernels.FACTOR_FLOOR)), where=moving)
+    def loss(self) -> float:
+        """The objective as it is now."""
+        problem = self._problem
+        sums = statistics(
+            problem.V,
+            self.W,
+            self.H,
+            problem.beta,
+            weights=problem.weights,
+            for_h=False,
+            for_w=False,
+            pool=problem.pool,
+        )
+        return self._penalty() + sums.loss
+
+    def hold_levels(self) -> FloatArray:
+        """Move levels (n_components,) of the held factor into the other, and return them.
+
+        The product, and so the objective, stays.
+        """
+        W, H = self.W, self.H
+        levels = np.ones(len(W))
+        if self._problem.held == "w":
+            levels = W.sum(axis=1, dtype=np.float64)
+        elif self._problem.held == "h":
+            levels = H.mean(axis=0, dtype=np.float64)
+        else:
+            return levels.astype(self._dtype)
+        moved: FloatArray = np.where(self._held & (levels > 0.0), levels, 1.0).astype(self._dtype)
+        if self._problem.held == "w":
+            W /= moved[:, np.newaxis]
+            H *= moved
+        else:
+            W *= moved[:, np.newaxis]
+            H /= moved
+        return moved
+
+    def _pass(
+        self, plus: FloatArray, minus: FloatArray, with_loss: bool
+    ) -> tuple[float, FloatArray, FloatArray]:
+        """Update H; return the divergence before, and the sums Hᵀ R and Hᵀ Q that W needs."""
+        problem, K = self._problem, len(self.W)
+        V, G = problem.V, problem.weights
+        kind = KINDS.get(problem.beta, kernels.GENERAL)
+        plain_kl = kind == kernels.KULLBACK_LEIBLER and G is None
+        n, n_bins = len(self._slabs.parts), V.shape[1]
+        W = self.W
+        if K <= EIGHT:  # see `small_kernels`
+            W = np.zeros((EIGHT, n_bins), V.dtype)
+            W[:K] = self.W
+        B = np.empty((n, len(W), n_bins), V.dtype)
+        E = np.empty((n, len(W), 1 if plain_kl else n_bins), V.dtype)
+        unweighted = np.zeros((1, 1), V.dtype)
+
+        def work(index: int, part: slice) -> float:
+            loss: float = _SLAB_STEP(
+                V[part],
+                unweighted if G is None else G[part],
+                G is not None,
+                W,
+                self.H[part],
+                kind,
+                problem.beta,
+                self._exponent_h,
+                _rows(problem.free_h, part),
+                _rows(plus, part),
+                _rows(minus, part),
+                self._slabs.tile,
+                with_loss,
+                (self._updates_w, self._updates_h),
+                B[index],
+                E[index],
+            )
+            return loss
+
+        loss = sum(self._slabs.map(work, problem.pool))
+        return loss, B[:, :K].sum(axis=0), E[:, :K].sum(axis=0)
+
+    def _parts_h(self) -> tuple[FloatArray, FloatArray]:
+        """Parts of the penalties' gradient for H, frames-major; empty where there is none."""
+        problem, K = self._problem, len(self.W)
+        plus, minus = parts_of(problem.h_penalties, self.H.T)
+        if problem.held == "h":
+            share = self._held[:, np.newaxis] / np.float64(len(self.H))
+            up, down = parts_of(problem.w_penalties, self.W)
+            plus = plus + self._level_part(up, self.W, share)
+            minus = minus + self._level_part(down, self.W, share)
+        elif not problem.h_penalties:
+            return np.empty((0, K), self._dtype), np.empty((0, K), self._dtype)
+        return _frames_major(plus, K), _frames_major(minus, K)
+
+    def _move_w(self, above: FloatArray, below: FloatArray) -> None:
+        problem = self._problem
+        plus, minus = parts_of(problem.w_penalties, self.W)
+        if problem.held == "w":
+            share = self._held[:, np.newaxis].astype(np.float64)
+            up, down = parts_of(problem.h_penalties, self.H.T)
+            plus = plus + self._level_part(up, self.H.T, share)
+            minus = minus + self._level_part(down, self.H.T, share)
+        # Zero leaves an entry as it is.
+        below = np.where(problem.free_w != 0, below + plus, self._dtype.type(0))
+        _MULTIPLY(self.W, above + minus, below, self._exponent_w, self._floor)
+
+    def _level_part(
+        self, part: FloatArray, X: FloatArray, share: npt.NDArray[np.float64]
+    ) -> FloatArray:
+        """What a penalty of X says to the level of its components, as a column (K, 1)."""
+        sums = (part * X).sum(axis=1, keepdims=True, dtype=np.float64)
+        column: FloatArray = (sums * share).astype(self._dtype)
+        return column
+
+    def _penalty(self) -> float:
+        problem = self._problem
+        return sum(p.value(self.W) for p in problem.w_penalties) + sum(
+            p.value(self.H.T) for p in problem.h_penalties
+        )
 
 
-SOLVERS: dict[str, type[MultiplicativeUpdate]] = {
-    "mu": MultiplicativeUpdate,
-    "accelerated": AcceleratedUpdate,
-}
-"""Ways to make one iteration, by name."""
+class GramUpdate(MultiplicativeUpdate):
+    """The same for the squared Euclidean distance without weights.
+
+    ``Q Wᵀ = H (W Wᵀ)`` and ``Hᵀ Q = (Hᵀ H) W``: the model is never computed, which halves the work.
+    """
+
+    def __init__(self, problem: Problem, W: FloatArray, H: FloatArray) -> None:
+        super().__init__(problem, W, H)
+        V = problem.V
+        self._energy = 0.5 * sum(float(np.vdot(V[part], V[part])) for part in self._slabs.parts)
+        self._nearly_exact = False
+
+    def loss(self) -> float:
+        """The objective as it is now."""
+        if self._nearly_exact:
+            return super().loss()
+        WW = self.W @ self.W.T
+
+        def work(_: int, part: slice) -> float:
+            return self._loss_of(self.H[part], self._problem.V[part] @ self.W.T, WW)
+
+        return self._penalty() + self._total(self._slabs.map(work, self._problem.pool))
+
+    def _pass(
+        self, plus: FloatArray, minus: FloatArray, with_loss: bool
+    ) -> tuple[float, FloatArray, FloatArray]:
+        problem, W = self._problem, self.W
+        WW = W @ W.T
+        B = np.empty((len(self._slabs.parts), *W.shape), W.dtype)
+        # Close to a perfect fit the loss is a small difference of large sums: not from these.
+        directly = with_loss and self._nearly_exact
+        loss = self.loss() - self._penalty() if directly else 0.0
+
+        def work(index: int, part: slice) -> tuple[float, FloatArray]:
+            v, h = problem.V[part], self.H[part]
+            A = v @ W.T
+            loss = self._loss_of(h, A, WW) if with_loss else 0.0
+            if self._updates_h:
+                _MULTIPLY_FRAMES(
+                    h,
+                    A,
+                    h @ WW,
+                    _rows(problem.free_h, part),
+                    _rows(plus, part),
+                    _rows(minus, part),
+                    self._exponent_h,
+                    self._floor,
+                )
+            np.dot(h.T, v, out=B[index])
+            return loss, h.T @ h
+
+        done = list(self._slabs.map(work, problem.pool))
+        if with_loss and not directly:
+            loss = self._total(each for each, _ in done)
+            self._nearly_exact = loss < 2.0 * _NEARLY_EXACT * self._energy
+        HH = np.sum([each for _, each in done], axis=0, dtype=np.float64).astype(W.dtype)
+        return loss, B.sum(axis=0), HH @ W
+
+    def _loss_of(self, h: FloatArray, A: FloatArray, WW: FloatArray) -> float:
+        """Loss of some frames without the energy of the data: ``<h, h WW / 2 - A>``."""
+        return float(np.einsum("ij,ij->", h, 0.5 * (h @ WW) - A, dtype=np.float64))
+
+    def _total(self, losses: Iterable[float]) -> float:
+        return max(self._energy + sum(losses), 0.0)
+
+
+def multiplicative(problem: Problem, W: FloatArray, H: FloatArray) -> MultiplicativeUpdate:
+    """Return the form of the updates that fits the problem."""
+    gram = problem.beta == 2.0 and problem.weights is None
+    return (GramUpdate if gram else MultiplicativeUpdate)(problem, W, H)
+
+
+def _rows(X: Any, part: slice) -> Any:
+    """Rows of a slab, where one row, or none, does not stand for all."""
+    return X[part] if len(X) > 1 else X
+
+
+def _frames_major(part: FloatArray, K: int) -> FloatArray:
+    """Part of a gradient (K or 1, n or 1) as (n or 1, K)."""
+    return np.array(np.broadcast_to(part, (K, part.shape[1])).T, order="C")

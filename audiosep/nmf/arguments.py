@@ -1,0 +1,284 @@
+"""The arguments of a factorization, checked and turned frames-major."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from audiosep.errors import ParameterError
+from audiosep.nmf.checks import non_negative
+from audiosep.nmf.coarse import sample_size
+from audiosep.nmf.initialize import STARTS
+from audiosep.nmf.levels import to_unit_level
+from audiosep.nmf.penalties import L1, L2, StrengthPenalty
+from audiosep.nmf.problem import Penalty, Problem
+from audiosep.nmf.strengths import STRONGEST
+from audiosep.types import FloatArray
+
+__all__ = ["Arguments", "BoolArray"]
+
+BoolArray = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Arguments:
+    """What is asked for; matrices as the caller gave them (bins first), after all checks."""
+
+    V: FloatArray
+    dtype: np.dtype[Any]
+    """Of the result."""
+    n_components: int
+    init: str | None
+    templates: FloatArray | None
+    activations: FloatArray | None
+    fixed_templates: BoolArray
+    """(n_bins or 1, n_components)."""
+    fixed_activations: BoolArray
+    """(n_components, n_frames or 1)."""
+    gated_templates: BoolArray | None
+    gated_activations: BoolArray | None
+    template_penalties: tuple[StrengthPenalty, ...]
+    activation_penalties: tuple[StrengthPenalty, ...]
+    weights: FloatArray | None
+    """Frames-major, and ours: writable, so that kernels are compiled for one type."""
+
+    @classmethod
+    def checked(
+        cls,
+        beta: float,
+        V: npt.ArrayLike,
+        n_components: int | None,
+        init: str | None,
+        templates: npt.ArrayLike | None,
+        activations: npt.ArrayLike | None,
+        fixed_templates: bool | npt.ArrayLike,
+        fixed_activations: bool | npt.ArrayLike,
+        gated_templates: npt.ArrayLike | None,
+        gated_activations: npt.ArrayLike | None,
+        template_penalties: Any,
+        activation_penalties: Any,
+        weights: npt.ArrayLike | None,
+    ) -> Arguments:
+        """Check all arguments of :func:`audiosep.nmf.factorize`."""
+        matrix = non_negative("V", V, None)
+        dtype = matrix.dtype
+        if beta < 0.0:
+            # Powers of the model below -2 leave the range of float32.
+            matrix = matrix.astype(np.float64, copy=False)
+        n_bins, n_frames = matrix.shape
+        W0 = None if templates is None else non_negative("templates", templates, matrix.dtype)
+        H0 = None if activations is None else non_negative("activations", activations, matrix.dtype)
+        K = _n_components(n_components, W0, H0)
+        for name, got, want in (
+            ("templates", W0, (n_bins, K)),
+            ("activations", H0, (K, n_frames)),
+        ):
+            if got is not None and got.shape != want:
+                raise ParameterError(f"{name} has shape {got.shape}, expected {want} for this V.")
+        G = None if weights is None else non_negative("weights", weights, matrix.dtype)
+        if G is not None and G.shape != matrix.shape:
+            raise ParameterError(f"weights has shape {G.shape}, expected {matrix.shape} like V.")
+        if init is not None and init not in STARTS:
+            raise ParameterError(f"init {init!r} is unknown; use {', '.join(STARTS)}.")
+        return cls(
+            V=matrix,
+            dtype=dtype,
+            n_components=K,
+            init=init,
+            templates=W0,
+            activations=H0,
+            fixed_templates=_fixed("fixed_templates", fixed_templates, (n_bins, K), 1, W0),
+            fixed_activations=_fixed("fixed_activations", fixed_activations, (K, n_frames), 0, H0),
+            gated_templates=_gates("gated_templates", gated_templates, (n_bins, K)),
+            gated_activations=_gates("gated_activations", gated_activations, (K, n_frames)),
+            template_penalties=_penalties("template", template_penalties, K, n_bins),
+            activation_penalties=_penalties("activation", activation_penalties, K, n_frames),
+            weights=None if G is None else np.array(G.T, order="C"),
+        )
+
+    def scaled(self, beta: float) -> tuple[FloatArray, float]:
+        """Frames-major copy with a mean near one, and the power of two it was divided by."""
+        return to_unit_level(self.V.T, beta, self.weights)
+
+    def start(
+        self, data: FloatArray, scale: float, rng: np.random.Generator, hold_level: bool
+    ) -> tuple[FloatArray, FloatArray]:
+        """W and H (frames-major) to start from, for data at a mean near one."""
+        W, H = STARTS[self.init or "random"](data, self.n_components, rng)
+        if self.templates is not None:
+            W = np.array(self.templates.T, order="C")
+        if self.activations is not None:
+            unit = np.asarray(scale or 1.0, self.activations.dtype)
+            H = np.array(self.activations.T, order="C") / unit
+        elif self.templates is not None:
+            # Templates of any level: start at activations that give the data's level.
+            level = float(W.sum(axis=1, dtype=np.float64).mean())
+            H = H / np.asarray(level or 1.0, H.dtype)
+        for x, gates in ((W, self.gated_templates), (H, self.gated_activations)):
+            if gates is not None:
+                x[gates.T] = 0.0
+        if self.held(hold_level) == "w" and not self.fixed_templates.any():
+            sums = W.sum(axis=1)
+            np.divide(W, sums[:, np.newaxis], out=W, where=sums[:, np.newaxis] > 0)
+            H = np.where(self.fixed_activations.T, H, H * np.where(sums > 0, sums, 1))
+        return W, H
+
+    def mean(self, data: FloatArray) -> float:
+        """Mean of the entries that are not missing."""
+        n_observed = data.size if self.weights is None else np.count_nonzero(self.weights)
+        return float(data.sum(dtype=np.float64)) / n_observed
+
+    def held(self, hold_level: bool) -> str:
+        """Which factor's components are held at one: that which is not penalised."""
+        if not hold_level or bool(self.template_penalties) == bool(self.activation_penalties):
+            return ""
+        return "h" if self.template_penalties else "w"
+
+    def problem(
+        self,
+        data: FloatArray,
+        scale: float,
+        beta: float,
+        hold_level: bool,
+        pool: ThreadPoolExecutor | None,
+    ) -> Problem:
+        """What a solver is given, for data at a mean near one."""
+        mean = self.mean(data)
+        level = mean**beta
+        held = self.held(hold_level)
+        return Problem(
+            V=data,
+            beta=beta,
+            weights=self.weights,
+            free_w=_free(self.fixed_templates),
+            free_h=_free(self.fixed_activations),
+            w_penalties=tuple(
+                # Where activations are held at one, templates carry the level of the data.
+                _in_units(p, mean if held == "h" else 1.0, level)
+                for p in self.template_penalties
+            ),
+            h_penalties=tuple(
+                _in_units(p.in_units(scale * mean), mean, level) for p in self.activation_penalties
+            ),
+            held=held,
+            pool=pool,
+        )
+
+    def may_be_sampled(self, problem: Problem) -> bool:
+        """Whether templates can be found on some frames first."""
+        constrained = (
+            self.activations is not None
+            or self.gated_templates is not None
+            or self.gated_activations is not None
+            or bool(self.template_penalties + self.activation_penalties)
+            or not problem.free_w.any()
+        )
+        return not constrained and sample_size(len(problem.V), self.n_components) > 0
+
+
+def _in_units(penalty: StrengthPenalty, unit: float, factor: float) -> Penalty:
+    """The penalty in the units of a solver; those that are powers of the level stay themselves."""
+    if isinstance(penalty, L1):
+        return L1(_held_in_range(np.asarray(penalty.strength) * (factor / unit)))
+    if isinstance(penalty, L2):
+        return L2(_held_in_range(np.asarray(penalty.strength) * (factor / unit**2)))
+    return _AtMeanOne(penalty, unit, factor)
+
+
+def _held_in_range(strength: FloatArray) -> FloatArray:
+    # The strongest allowed is so strong that twice of it makes no difference.
+    return np.minimum(strength, STRONGEST)
+
+
+@dataclass(frozen=True, eq=False)
+class _AtMeanOne:
+    """A penalty in the units of a solver, whose data has the given mean and not exactly one.
+
+    Divided by `factor`, divergence plus penalty is then what it would be at a mean of one.
+    """
+
+    penalty: StrengthPenalty
+    unit: float
+    """Level of the factor, against that at a mean of one."""
+    factor: float
+    """Level of the divergence, likewise."""
+
+    @property
+    def rises(self) -> float:
+        return self.penalty.rises
+
+    @property
+    def falls(self) -> float:
+        return self.penalty.falls
+
+    def value(self, X: FloatArray) -> float:
+        return self.penalty.value(X / X.dtype.type(self.unit)) * self.factor
+
+    def gradient(self, X: FloatArray) -> tuple[FloatArray, FloatArray]:
+        plus, minus = self.penalty.gradient(X / X.dtype.type(self.unit))
+        factor = X.dtype.type(self.factor / self.unit)
+        return plus * factor, minus * factor
+
+
+def _n_components(K: int | None, W0: FloatArray | None, H0: FloatArray | None) -> int:
+    if K is None:
+        K = W0.shape[1] if W0 is not None else H0.shape[0] if H0 is not None else None
+    if K is None:
+        raise ParameterError("give n_components, templates or activations.")
+    if isinstance(K, (bool, np.bool_)) or not isinstance(K, (int, np.integer)) or K < 1:
+        raise ParameterError(
+            f"n_components={K} must be a whole number of at least 1; try 8 for a short loop."
+        )
+    return int(K)
+
+
+def _fixed(
+    name: str, value: bool | npt.ArrayLike, shape: tuple[int, int], axis: int, given: Any
+) -> BoolArray:
+    """Flags (n_bins or 1, K) or (K, n_frames or 1), from one, one per component, or all."""
+    fixed = np.asarray(value)
+    K = shape[axis]
+    if fixed.dtype != bool or fixed.shape not in ((), (K,), shape):
+        raise ParameterError(
+            f"{name} must be True, False, {K} such values, one per component, or an array of "
+            f"shape {shape}."
+        )
+    if fixed.ndim < 2:
+        fixed = np.expand_dims(np.broadcast_to(fixed, (K,)), 1 - axis)
+    if fixed.any() and given is None:
+        raise ParameterError(f"{name} is set, but no {name.removeprefix('fixed_')} are given.")
+    return fixed
+
+
+def _gates(name: str, value: npt.ArrayLike | None, shape: tuple[int, int]) -> BoolArray | None:
+    if value is None:
+        return None
+    gates = np.asarray(value)
+    if gates.dtype != bool or gates.shape != shape:
+        raise ParameterError(
+            f"{name} must be an array of True and False of shape {shape}, True where it is zero; "
+            f"got {gates.dtype} of shape {gates.shape}."
+        )
+    return gates
+
+
+def _penalties(what: str, value: Any, K: int, n: int) -> tuple[StrengthPenalty, ...]:
+    try:
+        penalties = (value,) if isinstance(value, StrengthPenalty) else tuple(value)
+    except TypeError:
+        penalties = (value,)
+    for penalty in penalties:
+        if not isinstance(penalty, StrengthPenalty):
+            raise ParameterError(
+                f"{what}_penalties holds {penalty!r}; give penalties such as nmf.L1(0.1)."
+            )
+        penalty.check(K, n, f"{what}s")
+    return penalties
+
+
+def _free(fixed: BoolArray) -> npt.NDArray[np.uint8]:
+    return np.ascontiguousarray(~fixed.T).astype(np.uint8)

@@ -1,0 +1,146 @@
+"""What every factorization asks of its arguments, in one place."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from audiosep.errors import ParameterError
+from audiosep.types import FloatArray
+
+__all__ = ["flags", "generator", "non_negative", "of_shape", "tolerance"]
+
+_KINDS = {2: "matrix", 3: "array of three axes"}
+
+
+def non_negative(
+    name: str, value: npt.ArrayLike, dtype: npt.DTypeLike | None, ndim: int = 2
+) -> FloatArray:
+    """Return `value` as a floating-point array, or say what is wrong with it.
+
+    Parameters
+    ----------
+    name : str
+        What the caller knows it as.
+    value : array_like
+        Real, finite, non-negative and not empty.
+    dtype : data type or None
+        Of the result; None keeps float32 and float64 and turns everything else into float64.
+    ndim : {2, 3}
+        How many axes it must have.
+
+    Returns
+    -------
+    np.ndarray
+        Possibly the caller's own array: not to be changed.
+
+    Raises
+    ------
+    ParameterError
+        If it is not such an array.
+    """
+    array = np.asarray(value)
+    if array.dtype.kind not in "biuf":
+        raise ParameterError(
+            f"{name} has dtype {array.dtype}; give real numbers, e.g. np.abs({name})."
+        )
+    if dtype is None:
+        dtype = array.dtype if array.dtype in (np.float32, np.float64) else np.float64
+    array = array.astype(dtype, copy=False)
+    if array.ndim != ndim or array.size == 0:
+        raise ParameterError(
+            f"{name} has shape {array.shape}; expected a non-empty {_KINDS[ndim]}."
+        )
+    lowest = array.min()
+    if not (lowest >= 0 and np.isfinite(array.max())):
+        bad = np.argwhere(~(np.isfinite(array) & (array >= 0)))[0]
+        where = tuple(int(i) for i in bad)
+        raise ParameterError(
+            f"{name}{list(where)} is {array[where]}; entries must be finite and non-negative."
+        )
+    return array
+
+
+def of_shape(
+    name: str, value: npt.ArrayLike | None, shape: tuple[int, ...], dtype: npt.DTypeLike
+) -> FloatArray | None:
+    """Return `value` as a non-negative array of one shape; None stays None.
+
+    Raises
+    ------
+    ParameterError
+        If it is not such an array.
+    """
+    if value is None:
+        return None
+    array = non_negative(name, value, dtype, len(shape))
+    if array.shape != shape:
+        raise ParameterError(f"{name} has shape {array.shape}, expected {shape} for this V.")
+    return array
+
+
+def flags(
+    name: str, value: bool | npt.ArrayLike, n_components: int, given: bool
+) -> npt.NDArray[np.bool_]:
+    """Return one flag per component.
+
+    Parameters
+    ----------
+    name : str
+        What the caller knows it as: ``fixed_`` and the name of a factor.
+    value : bool or array_like of bool [shape=(n_components,)]
+        One for all, or one each.
+    n_components : int
+        How many are wanted.
+    given : bool
+        Whether the caller gave that factor: what is not given cannot be kept.
+
+    Returns
+    -------
+    np.ndarray of bool [shape=(n_components,)]
+
+    Raises
+    ------
+    ParameterError
+        If it is something else, or a flag is set for a factor that was not given.
+    """
+    array: npt.NDArray[Any] = np.asarray(value)
+    if array.dtype != bool or array.shape not in ((), (n_components,)):
+        raise ParameterError(
+            f"{name} must be True, False or {n_components} such values, one per component."
+        )
+    array = np.broadcast_to(array, (n_components,)).copy()
+    if array.any() and not given:
+        raise ParameterError(f"{name} is set, but no {name.removeprefix('fixed_')} are given.")
+    return array
+
+
+def generator(
+    seed: int | np.random.Generator,
+) -> tuple[np.random.Generator, int | None]:
+    """Return the random numbers of a seed, and the seed where it is a number.
+
+    Raises
+    ------
+    ParameterError
+        If it is neither a whole number of at least 0 nor a generator.
+    """
+    try:
+        return np.random.default_rng(seed), seed if isinstance(seed, int) else None
+    except (TypeError, ValueError):
+        raise ParameterError(f"seed {seed!r} must be a whole number of at least 0.") from None
+
+
+def tolerance(tol: float) -> float:
+    """Return `tol` if it is one.
+
+    Raises
+    ------
+    ParameterError
+        If it is negative or not a number.
+    """
+    if not tol >= 0.0:
+        raise ParameterError(f"tol={tol} must not be negative.")
+    return tol
