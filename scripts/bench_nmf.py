@@ -35,10 +35,10 @@ of the ratios run by run, because a shared machine drifts, and no time is a diff
                  scikit-learn has after 200 iterations (beta 2: of coordinate descent), one thread,
                  a new start for each seed (all begin at the same W0 and H0, but "accelerated",
                  whose way to begin is part of it; at beta 2 it is "accelerated-hals"), every
-                 library at most 200 iterations; "never" if it takes more. One function computes the objective of all, in float64; the losses
-                 that audiosep reports are scaled to it. Looking at it is not timed for the others
-                 (every 10 iterations), ours is, every --loss-every iterations. The others run for
-                 the first --peer-seeds seeds.
+                 library at most 200 iterations; "never" if it takes more. One function computes
+                 the objective of all, in float64; the losses that audiosep reports are scaled to
+                 it. Looking at it is not timed for the others (every 10 iterations), ours is, every
+                 --loss-every iterations. The others run for the first --peer-seeds seeds.
 --memory         Largest resident set of a new process that makes V in place and factorizes it:
                  interpreter and V included. Without gensim, which reads its documents one by one.
 --slow-down      Median time of an iteration from 951 to 1000 against from 11 to 60, in one call.

@@ -71,7 +71,7 @@ def test_settings_are_keyword_only():
 
 def test_public_names():
     assert len(set(audiosep.__all__)) == len(audiosep.__all__)
-    assert dir(audiosep) == audiosep.__all__
+    assert dir(audiosep) == sorted(audiosep.__all__)
     for name in audiosep.__all__:
         value = getattr(audiosep, name)
         assert name == "__version__" or inspect.getdoc(value), name

@@ -108,7 +108,8 @@ class Arguments:
         self, data: FloatArray, scale: float, rng: np.random.Generator, hold_level: bool
     ) -> tuple[FloatArray, FloatArray]:
         """W and H (frames-major) to start from, for data at a mean near one."""
-        W, H = STARTS[self.init or "random"](data, self.n_components, rng)
+        if self.templates is None or self.activations is None:
+            W, H = STARTS[self.init or "random"](data, self.n_components, rng)
         if self.templates is not None:
             W = np.array(self.templates.T, order="C")
         if self.activations is not None:
@@ -128,7 +129,9 @@ class Arguments:
         return W, H
 
     def mean(self, data: FloatArray) -> float:
-        """Mean of the entries that are not missing."""
+        """Mean of the entries that are not missing, where penalties ask for it; otherwise one."""
+        if not self.template_penalties + self.activation_penalties:
+            return 1.0
         n_observed = data.size if self.weights is None else np.count_nonzero(self.weights)
         return float(data.sum(dtype=np.float64)) / n_observed
 

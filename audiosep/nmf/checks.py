@@ -53,8 +53,10 @@ def non_negative(
         raise ParameterError(
             f"{name} has shape {array.shape}; expected a non-empty {_KINDS[ndim]}."
         )
-    lowest = array.min()
-    if not (lowest >= 0 and np.isfinite(array.max())):
+    # A sum is finite where all is, but for the very largest numbers; one pass instead of two.
+    with np.errstate(over="ignore", invalid="ignore"):
+        finite = np.isfinite(array.sum()) or np.isfinite(array.max())
+    if not (array.min() >= 0 and finite):
         bad = np.argwhere(~(np.isfinite(array) & (array >= 0)))[0]
         where = tuple(int(i) for i in bad)
         raise ParameterError(
