@@ -204,6 +204,7 @@ def _dictionary_shares(V: _Matrix, known: _Known, n_threads: int | None) -> _Mat
         fixed_templates=True,
         max_iter=_DICTIONARY_ITERATIONS,
         tol=0.0,
+        loss_every=_DICTIONARY_ITERATIONS,  # nobody looks at it
         n_threads=n_threads,
     )
     W, H = fitted.templates, fitted.activations
@@ -245,6 +246,7 @@ def _fit_expert(
             beta=beta,
             max_iter=_PART_ITERATIONS,
             tol=0.0,
+            loss_every=_PART_ITERATIONS,
             seed=np.random.default_rng([settings.seed, stream, index]),
             n_threads=settings.n_threads,
         )
