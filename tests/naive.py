@@ -50,7 +50,7 @@ def model_of(W, H, beta):
     for i in range(C.shape[0]):
         for j in range(C.shape[1]):
             C[i, j] = sum(float(W[i, k]) * float(H[k, j]) for k in range(W.shape[1]))
-    return C if beta == 2 else np.maximum(C, MODEL_FLOOR)
+    return C if beta == 2 else C + MODEL_FLOOR
 
 
 def gradient_parts(V, C, beta, weights=None):

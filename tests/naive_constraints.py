@@ -13,7 +13,7 @@ FACTOR_FLOOR = 1e-16
 
 
 def model_of(W, H, beta):
-    return W @ H if beta == 2 else np.maximum(W @ H, MODEL_FLOOR)
+    return W @ H if beta == 2 else W @ H + MODEL_FLOOR
 
 
 def divergence(V, C, beta, G):
@@ -30,9 +30,11 @@ def divergence(V, C, beta, G):
     return float(np.sum(G * each))
 
 
-def exponent(beta, penalties):
+def exponent(beta, penalties, through_norm):
     """One over the highest rising minus the lowest falling power of all terms."""
     rises, falls = [max(beta, 1.0)], [min(beta - 1.0, 1.0)]
+    if through_norm:
+        rises.append(2.0)
     for p in penalties:
         rises.append(p.rises)
         falls.append(p.falls)
@@ -72,7 +74,11 @@ class Twin:
 
     def normalise(self):
         for k in np.flatnonzero(self.movable):
-            level = {"w": self.W[:, k].sum(), "h": self.H[k].mean(), "": 1.0}[self.held]
+            level = {
+                "w": np.sqrt((self.W[:, k] ** 2).sum()),
+                "h": np.sqrt((self.H[k] ** 2).mean()),
+                "": 1.0,
+            }[self.held]
             if level == 0:
                 continue
             if self.held == "w":
@@ -105,12 +111,13 @@ class Twin:
         plus, minus = gradient_of(self.on_h, self.H)
         terms = list(self.on_h)
         if self.held == "h":
-            # H counts with its level, a mean: each entry has a share of one over the frames.
+            # H counts with its level, a root mean square: its gradient is H over the frames.
             up, down = self.level_parts(self.on_w, self.W.T, 1.0 / self.H.shape[1])
-            plus, minus, terms = plus + up, minus + down, terms + list(self.on_w)
+            plus, minus = plus + up * self.H, minus + down * self.H
+            terms = terms + list(self.on_w)
         self.H = moved(
-            self.H, self.W.T @ R + minus, self.W.T @ Q + plus, exponent(self.beta, terms),
-            self.moves_h,
+            self.H, self.W.T @ R + minus, self.W.T @ Q + plus,
+            exponent(self.beta, terms, self.held == "h"), self.moves_h,
         )  # fmt: skip
 
     def step_w(self):
@@ -119,10 +126,11 @@ class Twin:
         terms = list(self.on_w)
         if self.held == "w":
             up, down = self.level_parts(self.on_h, self.H, 1.0)
-            plus, minus, terms = plus + up, minus + down, terms + list(self.on_h)
+            plus, minus = plus + up * self.W.T, minus + down * self.W.T
+            terms = terms + list(self.on_h)
         self.W = moved(
-            self.W, R @ self.H.T + minus.T, Q @ self.H.T + plus.T, exponent(self.beta, terms),
-            self.moves_w,
+            self.W, R @ self.H.T + minus.T, Q @ self.H.T + plus.T,
+            exponent(self.beta, terms, self.held == "w"), self.moves_w,
         )  # fmt: skip
 
     def run(self, n_iter):
@@ -130,7 +138,7 @@ class Twin:
         objectives = [self.objective()]
         for _ in range(n_iter):
             self.step_h()
-            self.normalise()  # a penalised W is meant at activations of mean one
+            self.normalise()  # a penalised W is meant at activations of level one
             self.step_w()
             self.normalise()
             objectives.append(self.objective())
@@ -141,9 +149,3 @@ def moved(X, above, below, power, free):
     go = (X > 0) & (below > 0) & free
     ratio = np.where(go, above, 1.0) / np.where(go, below, 1.0)
     return np.where(go, np.maximum(X * ratio**power, FACTOR_FLOOR), X)
-
-
-def finished(W, H, keep):
-    """Templates of sum one, but for those of the components `keep`."""
-    level = np.where(keep | (W.sum(axis=0) == 0), 1.0, W.sum(axis=0))
-    return W / level, H * level[:, np.newaxis]

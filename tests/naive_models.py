@@ -26,7 +26,7 @@ def convolutive_model(W, H):
 
 
 def _held(C, beta):
-    return C if beta == 2 else np.maximum(C, naive.MODEL_FLOOR)
+    return C if beta == 2 else C + naive.MODEL_FLOOR
 
 
 def convolutive_parts(V, W, H, beta, weights):

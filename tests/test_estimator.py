@@ -26,6 +26,7 @@ from sklearn.utils import estimator_checks
 
 from audiosep.errors import AudiosepError, ParameterError
 from audiosep.nmf.estimator import NMF
+from audiosep.nmf.estimator_settings import divergence_of
 
 NEEDS_MORE = {"check_array_api_input"}
 """Only runs where SCIPY_ARRAY_API is set before SciPy is imported, and passes there. All other
@@ -342,6 +343,76 @@ def test_hostile_data(rng, shape, level, dtype, parameters):
     np.testing.assert_array_equal(X, kept)
 
 
+@pytest.mark.parametrize(("level", "dtype"), [(1, "f8"), (1e20, "f8"), (1e-20, "f8"), (1e12, "f4")])
+@pytest.mark.parametrize("l1_ratio", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize(
+    ("solver", "beta", "slack"),
+    [
+        ("cd", 2.0, 1e-6),
+        ("accelerated-hals", 2.0, 1e-6),
+        ("als", 2.0, 1e-6),
+        ("projected-gradient", 2.0, 1e-6),
+        ("mu", 2.0, 1e-6),
+        ("mu", 1.0, 0.05),  # divergences from zeros are what the least model makes them
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Not converged")
+def test_however_strong_the_penalties_nothing_is_worse_than_zeros(
+    solver, beta, slack, l1_ratio, level, dtype
+):
+    X = (np.random.default_rng(0).gamma(0.5, size=(12, 40)).T * level).astype(dtype)
+    alphas = ((1.0, "same"), (1e3, "same"), (1e20, "same"), (1e20, 0.0), (0.0, 1e20), (1e-3, 1e10))
+    for alpha_W, alpha_H in alphas:
+        model = NMF(3, solver=solver, beta_loss=beta, random_state=0, max_iter=50)
+        model.set_params(alpha_W=alpha_W, alpha_H=alpha_H, l1_ratio=l1_ratio)
+        fitted = model.fit_transform(X)
+        C = model.components_.astype(float)
+        strengths = alpha_W, alpha_W if alpha_H == "same" else alpha_H
+        zeros = divergence_of(X, np.zeros_like(fitted), np.zeros_like(C), beta)
+        for W in (fitted.astype(float), model.transform(X).astype(float)):
+            total = divergence_of(X, W, C, beta)
+            for factor, alpha, n in ((W, strengths[0], 12), (C, strengths[1], 40)):
+                total += alpha * n * l1_ratio * factor.sum()
+                total += alpha * n * (1.0 - l1_ratio) * (factor**2).sum() / 2.0
+            assert total <= (1.0 + slack) * zeros
+
+
+@pytest.mark.parametrize("l1_ratio", [0.0, 0.5, 1.0])
+def test_penalties_nothing_can_outweigh_leave_nothing(l1_ratio):
+    X = np.random.default_rng(0).gamma(0.5, size=(12, 40)).T
+    model = NMF(3, alpha_W=1000.0, l1_ratio=l1_ratio, random_state=0)
+    assert not quiet(model, "fit_transform", X).any()
+    assert not model.components_.any()
+    assert not model.transform(X).any()
+
+
+def test_strong_penalties_do_not_depend_on_the_level_of_the_components(rng):
+    """The exact W of components far from level one, which a limit on strengths must not touch."""
+    X = exact_data(rng)
+    model = NMF(3, random_state=0, alpha_W=0.01, alpha_H=0.0, tol=0.0).fit(X)
+    for power in (-60, 60):
+        model.set_params(alpha_W=math.ldexp(0.01, 2 * power))
+        model.components_ = np.ldexp(model.components_, power)
+        W = model.transform(X)
+        C = model.components_
+        want = [
+            scipy.optimize.nnls(
+                np.vstack([C.T, np.sqrt(model.alpha_W * X.shape[1]) * np.eye(3)]),
+                np.append(x, np.zeros(3)),
+            )[0]
+            for x in X
+        ]
+        np.testing.assert_allclose(W, want, rtol=1e-6, atol=1e-8 * W.max())
+        model.components_ = np.ldexp(model.components_, -power)
+
+
+@pytest.mark.parametrize("solver", ["cd", "mu"])
+def test_sums_that_no_number_can_hold_are_refused(solver):
+    X = np.full((6, 30), 3e38, np.float32)
+    with pytest.raises(ParameterError, match="X is too large for W to be float32"):
+        quiet(NMF(1, solver=solver, random_state=0), "fit", X)
+
+
 def test_results_scale_with_the_data(rng):
     X = exact_data(rng)
     small, large = (NMF(3, random_state=0) for _ in range(2))
@@ -523,6 +594,11 @@ def test_batches_begin_where_they_are_told(rng):
         ({"solver": "newton"}, "solver 'newton' is unknown; use cd, "),
         ({"beta_loss": 1.0}, "does not handle beta_loss = 1.0"),
         ({"beta_loss": "hinge"}, "beta 'hinge' is unknown"),
+        ({"beta_loss": [1]}, r"beta \[1\] is unknown"),
+        ({"solver": ["mu"]}, r"solver \['mu'\] is unknown"),
+        ({"init": ["random"]}, r"init \['random'\] is unknown"),
+        ({"verbose": "a"}, "verbose='a' must be a whole number"),
+        ({"verbose": None}, "verbose=None must be a whole number"),
         ({"beta_loss": 5.0, "solver": "mu"}, "beta 5.0 is unknown"),
         ({"tol": -1.0}, "tol=-1.0 must be a number of at least 0"),
         ({"tol": "small"}, "tol='small'"),

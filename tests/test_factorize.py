@@ -149,10 +149,11 @@ def test_losses_are_the_divergences_of_start_and_result(beta, dtype, weighted):
     weights = p.G if weighted else None
     got = factorize(V, beta=beta, max_iter=4, tol=0, weights=weights, **p.start)
     want = beta_divergence(V, p.W.astype(float) @ p.H, beta, weights)
-    assert got.losses[0] == pytest.approx(want, rel=20 * EPS[dtype])
+    # 1e-12 of the level is added to the model.
+    assert got.losses[0] == pytest.approx(want, rel=max(20 * EPS[dtype], 1e-9))
     model = got.templates.astype(float) @ got.activations
     assert got.losses[-1] == pytest.approx(
-        beta_divergence(V, model, beta, weights), rel=1e-4 if dtype == np.float32 else 1e-11
+        beta_divergence(V, model, beta, weights), rel=1e-4 if dtype == np.float32 else 1e-9
     )
 
 
@@ -225,7 +226,9 @@ def test_zeros_at_negative_beta_are_survived(dtype, beta):
     assert got.templates.dtype == got.activations.dtype == dtype
     assert np.isfinite(got.templates).all()
     assert np.isfinite(got.activations).all()
-    assert np.all(np.diff(got.losses) <= 4 * EPS[dtype] * got.losses[:-1])
+    # Powers down to -4 of 1e-9: their logarithm's rounding counts eighty times.
+    slack = max(4 * EPS[dtype], 1e-13)
+    assert np.all(np.diff(got.losses) <= slack * got.losses[:-1])
 
 
 def test_zeros_count_as_a_billionth_of_the_mean_at_beta_zero():

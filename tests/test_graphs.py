@@ -112,6 +112,35 @@ def test_hostile_levels_sparse_graphs_and_one_node(function, dtype, beta, seed, 
 
 @functions
 @betas
+@pytest.mark.parametrize(
+    ("level", "dtype"), [(1e300, np.float64), (1e-310, np.float64), (1e35, np.float32)]
+)
+@pytest.mark.parametrize("start", [None, 1e300, 1e-300])
+def test_levels_at_the_ends_of_the_range(rng, function, beta, level, dtype, start):
+    A = graph(rng)
+    A = (A / A.mean() * level).astype(dtype)
+    near = None if start is None else rng.uniform(0.1, 1.0, (len(A), 3))
+    far = None if near is None else near * start
+    with np.errstate(over="ignore"):  # squares of 1e300
+        got = function(A, 3, beta=beta, start=far, max_iter=40, tol=0)
+    usual = function(A / dtype(level), 3, beta=beta, start=near, max_iter=40, tol=0)
+    assert np.isfinite(got.memberships).all()
+    assert not np.isnan(got.losses).any()
+    gap = np.abs(got.model() / dtype(level) - usual.model()).max()
+    assert gap < 0.1 * usual.model().max()
+
+
+@pytest.mark.parametrize(("level", "dtype"), [(1e308, np.float64), (3e38, np.float32)])
+def test_sums_that_no_number_can_hold_are_refused(level, dtype):
+    A = np.full((6, 6), level, dtype)
+    with pytest.raises(ParameterError, match=f"A is too large for its links.* {dtype.__name__}"):
+        factorize_tri(A, 2, beta=1)
+    got = factorize_symmetric(A, 2, beta=1, max_iter=100)
+    np.testing.assert_allclose(got.memberships @ (got.memberships.T / level), 1.0, rtol=0.1)
+
+
+@functions
+@betas
 def test_the_level_of_the_data_does_not_matter(rng, function, beta):
     A = graph(rng)
     one, two = (function(A * level, 3, beta=beta, max_iter=30) for level in (1.0, 4.0**20))
@@ -274,6 +303,8 @@ GOOD = np.array([[1.0, 2.0], [2.0, 1.0]])
         (GOOD, 1, {"beta": "nonsense"}, r"beta 'nonsense' is unknown"),
         (GOOD, 1, {"max_iter": -1}, "max_iter"),
         (GOOD, 1, {"tol": -0.1}, r"tol=-0.1 must not be negative"),
+        (GOOD, 1, {"tol": "small"}, r"tol='small' must be a number"),
+        ([[1.0], [1.0, 2.0]], 1, {}, r"A is no array: its rows have different lengths"),
         (GOOD, 1, {"tol": np.nan}, r"tol=nan"),
         (GOOD, 1, {"seed": -1}, r"seed -1 must be a whole number"),
         (GOOD, 1, {"seed": "x"}, r"seed 'x'"),

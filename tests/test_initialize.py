@@ -227,6 +227,8 @@ def test_a_comb_learns_its_pitch_and_nothing_else():
         ({"pitches": []}, "pitches must be a list of at least one number"),
         ({"pitches": "c4"}, "pitches must be a list"),
         ({"pitches": 60}, "pitches must be a list"),
+        ({"pitches": [[60], [60, 61]]}, "pitches is no array: its rows have different lengths"),
+        ({"unit": ["hz"]}, r"unit \['hz'\] is unknown"),
         ({"pitches": [np.nan]}, "pitch nan is no frequency"),
         ({"pitches": [1e9]}, "is no frequency"),
         ({"pitches": [-5.0], "unit": "hz"}, "pitch -5 is no frequency"),

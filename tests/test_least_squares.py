@@ -254,6 +254,24 @@ def test_a_strong_penalty_empties_the_activations(rng):
         assert never_rises(losses, 1e-10)
 
 
+@dtypes
+@solvers
+@pytest.mark.parametrize("name", ["h_l1", "w_l1"])
+def test_what_is_penalised_and_does_not_matter_becomes_zero(rng, solver, dtype, name):
+    """The partner vanished, so that there is no curvature, and nothing but the penalty."""
+    V, W, H = data(rng, dtype=dtype)
+    vanished, penalised = (W, H) if name == "h_l1" else (H, W)
+    vanished[...] = 0.0
+    free = "free_w" if name == "h_l1" else "free_h"
+    still = {free: np.zeros((len(W), 1) if name == "h_l1" else (1, len(W)), np.uint8)}
+    W1, H1, losses = run(solver, V, W, H, 2, {name: 0.1}, **still)
+    assert not W1.any()
+    assert not H1.any()
+    assert losses[-1] == pytest.approx(0.5 * float((V**2).sum()), rel=1e-5)
+    W2, H2, _ = run(solver, V, W, H, 2, **still)
+    np.testing.assert_array_equal(H2 if name == "h_l1" else W2, penalised)  # could still matter
+
+
 # What may not move
 
 
@@ -413,19 +431,21 @@ def test_says_what_it_can_do(solver):
 
 
 def test_kernels_keep_what_is_not_theirs(rng):
-    """Both layouts of the sweep are one; a row without curvature stays."""
+    """Both layouts of the sweep are one; a row without curvature stays, but for its penalty."""
     K, n = 5, 600
     X, P = rng.random((K, n)), rng.random((K, n))
     G = rng.random((K, K))
     G = G @ G.T
     G[2] = G[:, 2] = 0.0
     free = (rng.random((K, n)) < 0.7).astype(np.uint8)
-    l1, l2 = np.full(K, 0.1), np.zeros(K)
-    across, down = X.copy(), np.ascontiguousarray(X.T)
-    least_squares_kernels.descend_columns(across, P, G, l1, l2, free, 3, 1e-300)
-    least_squares_kernels.descend_rows(
-        down, np.ascontiguousarray(P.T), G, l1, l2, np.ascontiguousarray(free.T), 3, 1e-300
-    )
-    np.testing.assert_array_equal(across, down.T)
-    np.testing.assert_array_equal(across[2], X[2])
-    np.testing.assert_array_equal(across[free == 0], X[free == 0])
+    for strength, settled in ((0.1, (P[2] <= 0.1) & (free[2] != 0)), (0.0, np.zeros(n, bool))):
+        l1, l2 = np.full(K, 0.1), np.zeros(K)
+        l1[2] = strength
+        across, down = X.copy(), np.ascontiguousarray(X.T)
+        least_squares_kernels.descend_columns(across, P, G, l1, l2, free, 3, 1e-300)
+        least_squares_kernels.descend_rows(
+            down, np.ascontiguousarray(P.T), G, l1, l2, np.ascontiguousarray(free.T), 3, 1e-300
+        )
+        np.testing.assert_array_equal(across, down.T)
+        np.testing.assert_array_equal(across[2], np.where(settled, 0.0, X[2]))
+        np.testing.assert_array_equal(across[free == 0], X[free == 0])

@@ -345,6 +345,8 @@ def test_threads_and_seed_give_the_same_bytes(rng, beta):
         ({"forget_factor": 0.0}, "forget_factor=0.0 must be above 0 and at most 1"),
         ({"forget_factor": 1.1}, "forget_factor=1.1 must be above 0"),
         ({"forget_factor": np.nan}, "forget_factor=nan"),
+        ({"forget_factor": "a"}, "forget_factor='a' must be above 0"),
+        ({"forget_factor": None}, "forget_factor=None must be above 0"),
         ({"n_inner": 0}, "n_inner=0"),
         ({"n_passes": 1.5}, "n_passes=1.5"),
         ({"seed": -1}, "seed -1 must be a whole number"),
@@ -356,6 +358,15 @@ def test_threads_and_seed_give_the_same_bytes(rng, beta):
 def test_says_what_is_wrong(arguments, message):
     with pytest.raises(ParameterError, match=message):
         OnlineNMF(**({"n_components": 2} | arguments))
+
+
+def test_sums_that_no_number_can_hold_are_refused():
+    V = np.full((6, 30), 3e38, np.float32)
+    with np.errstate(over="ignore"):
+        learner = OnlineNMF(2).partial_fit(V)
+        with pytest.raises(ParameterError, match=r"V is too large for activations.* float32"):
+            learner.encode(V)
+    assert np.isfinite(learner.encode(V / 64)).all()
 
 
 def test_says_what_is_wrong_with_a_block():

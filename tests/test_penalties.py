@@ -488,7 +488,8 @@ def test_penalties_do_not_change_and_keep_no_hold_on_the_callers_arrays():
 
 @pytest.mark.parametrize("make", [L1, L2, Smoothness, Orthogonality, Decorrelation, Relevance])
 @pytest.mark.parametrize(
-    "strength", [-1.0, np.nan, np.inf, 1e13, [1.0, -2.0], [[1.0]], [], "much", None, True, 1j]
+    "strength",
+    [-1.0, np.nan, np.inf, 1e13, [1.0, -2.0], [[1.0]], [[1], [1, 2]], [], "much", None, True, 1j],
 )
 def test_strengths_that_cannot_be(make, strength):
     with pytest.raises(ParameterError, match=rf"strength of {make.__name__} "):
@@ -515,6 +516,7 @@ def test_strengths_that_cannot_be(make, strength):
         (lambda: Relevance(1.0, "low"), "floor='low' of Relevance"),
         (lambda: Prior(np.ones(3), 1.0), "target of Prior must be a non-empty matrix"),
         (lambda: Prior(np.zeros((0, 3)), 1.0), "target of Prior must be a non-empty matrix"),
+        (lambda: Prior([[1.0], [1.0, 2.0]], 1.0), "target of Prior is no array: its rows"),
         (lambda: Prior([["a"]], 1.0), "target of Prior must be a non-empty matrix"),
         (lambda: Prior([[-1.0]], 1.0), "target of Prior must be finite and non-negative"),
         (lambda: Prior([[np.nan]], 1.0), "target of Prior must be finite and non-negative"),

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from audiosep.errors import ParameterError
-from audiosep.nmf.checks import non_negative
+from audiosep.nmf.checks import non_negative, plain_array
 from audiosep.nmf.coarse import sample_size
 from audiosep.nmf.initialize import STARTS
 from audiosep.nmf.levels import to_unit_level
@@ -22,6 +22,9 @@ from audiosep.types import FloatArray
 __all__ = ["Arguments", "BoolArray"]
 
 BoolArray = npt.NDArray[np.bool_]
+
+_FAR = 1e12
+"""Levels this far from one are brought nearer before anything is multiplied."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -45,6 +48,8 @@ class Arguments:
     activation_penalties: tuple[StrengthPenalty, ...]
     weights: FloatArray | None
     """Frames-major, and ours: writable, so that kernels are compiled for one type."""
+    weight_unit: float
+    """What the weights were divided by: 1 unless they are far from it."""
 
     @classmethod
     def checked(
@@ -79,10 +84,8 @@ class Arguments:
         ):
             if got is not None and got.shape != want:
                 raise ParameterError(f"{name} has shape {got.shape}, expected {want} for this V.")
-        G = None if weights is None else non_negative("weights", weights, matrix.dtype)
-        if G is not None and G.shape != matrix.shape:
-            raise ParameterError(f"weights has shape {G.shape}, expected {matrix.shape} like V.")
-        if init is not None and init not in STARTS:
+        G, weight_unit = _weights(weights, matrix)
+        if init is not None and not (isinstance(init, str) and init in STARTS):
             raise ParameterError(f"init {init!r} is unknown; use {', '.join(STARTS)}.")
         return cls(
             V=matrix,
@@ -98,14 +101,31 @@ class Arguments:
             template_penalties=_penalties("template", template_penalties, K, n_bins),
             activation_penalties=_penalties("activation", activation_penalties, K, n_frames),
             weights=None if G is None else np.array(G.T, order="C"),
-        )
+            weight_unit=weight_unit,
+        ).without_contradiction()
+
+    def without_contradiction(self) -> Arguments:
+        """Return itself, unless something is both fixed and gated."""
+        for what, fixed, gates in (
+            ("template", self.fixed_templates, self.gated_templates),
+            ("activation", self.fixed_activations, self.gated_activations),
+        ):
+            if gates is not None and bool((gates & fixed).any()):
+                raise ParameterError(
+                    f"fixed_{what}s and gated_{what}s name the same entries; give {what}s that are "
+                    "zero there instead."
+                )
+        return self
 
     def scaled(self, beta: float) -> tuple[FloatArray, float]:
-        """Frames-major copy with a mean near one, and the power of two it was divided by."""
-        return to_unit_level(self.V.T, beta, self.weights)
+        """Data, frames-major, at a mean near one, and the power of two it was divided by.
+
+        The caller's own where nothing had to be done: never to be written to.
+        """
+        return to_unit_level(self.V.T, beta, self.weights, copy=False)
 
     def start(
-        self, data: FloatArray, scale: float, rng: np.random.Generator, hold_level: bool
+        self, data: FloatArray, scale: float, rng: np.random.Generator
     ) -> tuple[FloatArray, FloatArray]:
         """W and H (frames-major) to start from, for data at a mean near one."""
         if self.templates is None or self.activations is None:
@@ -113,20 +133,40 @@ class Arguments:
         if self.templates is not None:
             W = np.array(self.templates.T, order="C")
         if self.activations is not None:
-            unit = np.asarray(scale or 1.0, self.activations.dtype)
-            H = np.array(self.activations.T, order="C") / unit
+            H = self.activations.T
+        # Levels can be far apart, in either factor: double precision until they are brought near.
+        wide = W.astype(np.float64), H.astype(np.float64)
+        if self.activations is not None:
+            wide = wide[0], self.activations.T.astype(np.float64) / (scale or 1.0)
         elif self.templates is not None:
             # Templates of any level: start at activations that give the data's level.
-            level = float(W.sum(axis=1, dtype=np.float64).mean())
-            H = H / np.asarray(level or 1.0, H.dtype)
+            level = float(wide[0].sum(axis=1).mean())
+            wide = wide[0], wide[1] / (level or 1.0)
+        W, H = (np.ascontiguousarray(x, dtype=data.dtype) for x in self._tamed(*wide))
         for x, gates in ((W, self.gated_templates), (H, self.gated_activations)):
             if gates is not None:
                 x[gates.T] = 0.0
-        if self.held(hold_level) == "w" and not self.fixed_templates.any():
-            sums = W.sum(axis=1)
-            np.divide(W, sums[:, np.newaxis], out=W, where=sums[:, np.newaxis] > 0)
-            H = np.where(self.fixed_activations.T, H, H * np.where(sums > 0, sums, 1))
         return W, H
+
+    def _tamed(self, W: FloatArray, H: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """The same, at levels that can be computed with; data have a mean near one."""
+        sums = W.sum(axis=1)
+        fixed = self.fixed_templates.any(axis=0) | self.fixed_activations.any(axis=1)
+        extreme = (sums > 0.0) & ((sums < 1.0 / _FAR) | (sums > _FAR)) & ~fixed
+        levels = np.where(extreme, sums, 1.0)
+        W, H = W / levels[:, np.newaxis], H * levels
+        level = float(W.sum(axis=1) @ H.mean(axis=0)) / W.shape[1]
+        if level == 0.0 or 1.0 / _FAR <= level <= _FAR:
+            return W, H
+        if not self.fixed_activations.any():
+            return W, H / level
+        if not self.fixed_templates.any():
+            return W / level, H
+        if level < _FAR**2:
+            return W, H
+        raise ParameterError(
+            f"templates and activations are fixed at {level:.0e} times the level of V; scale them."
+        )
 
     def mean(self, data: FloatArray) -> float:
         """Mean of the entries that are not missing, where penalties ask for it; otherwise one."""
@@ -147,18 +187,24 @@ class Arguments:
         scale: float,
         beta: float,
         hold_level: bool,
+        keeps_zeros: bool,
         pool: ThreadPoolExecutor | None,
     ) -> Problem:
         """What a solver is given, for data at a mean near one."""
         mean = self.mean(data)
-        level = mean**beta
+        level = mean**beta / self.weight_unit
+        still_w, still_h = self.fixed_templates, self.fixed_activations
+        if not keeps_zeros and self.gated_templates is not None:
+            still_w = still_w | self.gated_templates
+        if not keeps_zeros and self.gated_activations is not None:
+            still_h = still_h | self.gated_activations
         held = self.held(hold_level)
         return Problem(
             V=data,
             beta=beta,
             weights=self.weights,
-            free_w=_free(self.fixed_templates),
-            free_h=_free(self.fixed_activations),
+            free_w=_free(still_w),
+            free_h=_free(still_h),
             w_penalties=tuple(
                 # Where activations are held at one, templates carry the level of the data.
                 _in_units(p, mean if held == "h" else 1.0, level)
@@ -239,11 +285,25 @@ def _n_components(K: int | None, W0: FloatArray | None, H0: FloatArray | None) -
     return int(K)
 
 
+def _weights(weights: npt.ArrayLike | None, V: FloatArray) -> tuple[FloatArray | None, float]:
+    """Weights in V's type, and a power of two they were divided by where they are far from one."""
+    if weights is None:
+        return None, 1.0
+    G = non_negative("weights", weights, np.float64)
+    if G.shape != V.shape:
+        raise ParameterError(f"weights has shape {G.shape}, expected {V.shape} like V.")
+    largest = float(G.max())
+    unit = 1.0
+    if largest > 0.0 and not 1.0 / _FAR <= largest <= _FAR:
+        unit = 2.0 ** round(np.log2(largest))
+    return (G / unit).astype(V.dtype), unit
+
+
 def _fixed(
     name: str, value: bool | npt.ArrayLike, shape: tuple[int, int], axis: int, given: Any
 ) -> BoolArray:
     """Flags (n_bins or 1, K) or (K, n_frames or 1), from one, one per component, or all."""
-    fixed = np.asarray(value)
+    fixed = plain_array(name, value)
     K = shape[axis]
     if fixed.dtype != bool or fixed.shape not in ((), (K,), shape):
         raise ParameterError(
@@ -260,7 +320,7 @@ def _fixed(
 def _gates(name: str, value: npt.ArrayLike | None, shape: tuple[int, int]) -> BoolArray | None:
     if value is None:
         return None
-    gates = np.asarray(value)
+    gates = plain_array(name, value)
     if gates.dtype != bool or gates.shape != shape:
         raise ParameterError(
             f"{name} must be an array of True and False of shape {shape}, True where it is zero; "
@@ -280,7 +340,8 @@ def _penalties(what: str, value: Any, K: int, n: int) -> tuple[StrengthPenalty, 
                 f"{what}_penalties holds {penalty!r}; give penalties such as nmf.L1(0.1)."
             )
         penalty.check(K, n, f"{what}s")
-    return penalties
+    # What is switched off must not hold levels or slow anything down.
+    return tuple(p for p in penalties if np.any(p.strength))
 
 
 def _free(fixed: BoolArray) -> npt.NDArray[np.uint8]:

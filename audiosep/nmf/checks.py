@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from audiosep.errors import ParameterError
-from audiosep.types import FloatArray
+from audiosep.types import FloatArray, whole_number
 
-__all__ = ["flags", "generator", "non_negative", "of_shape", "tolerance"]
+__all__ = ["flags", "generator", "non_negative", "of_shape", "plain_array", "tolerance"]
 
 _KINDS = {2: "matrix", 3: "array of three axes"}
 
@@ -41,7 +41,13 @@ def non_negative(
     ParameterError
         If it is not such an array.
     """
-    array = np.asarray(value)
+    if isinstance(value, np.ma.MaskedArray):
+        raise ParameterError(
+            f"{name} is masked; give {name}.filled(0), and weights that are zero where it was."
+        )
+    if hasattr(value, "toarray"):
+        raise ParameterError(f"{name} is a sparse matrix; give {name}.toarray().")
+    array = plain_array(name, value)
     if array.dtype.kind not in "biuf":
         raise ParameterError(
             f"{name} has dtype {array.dtype}; give real numbers, e.g. np.abs({name})."
@@ -63,6 +69,20 @@ def non_negative(
             f"{name}{list(where)} is {array[where]}; entries must be finite and non-negative."
         )
     return array
+
+
+def plain_array(name: str, value: Any) -> npt.NDArray[Any]:
+    """Return `value` as an array, or say that it is none.
+
+    Raises
+    ------
+    ParameterError
+        If its rows have different lengths.
+    """
+    try:
+        return np.asarray(value)
+    except ValueError:
+        raise ParameterError(f"{name} is no array: its rows have different lengths.") from None
 
 
 def of_shape(
@@ -108,7 +128,7 @@ def flags(
     ParameterError
         If it is something else, or a flag is set for a factor that was not given.
     """
-    array: npt.NDArray[Any] = np.asarray(value)
+    array = plain_array(name, value)
     if array.dtype != bool or array.shape not in ((), (n_components,)):
         raise ParameterError(
             f"{name} must be True, False or {n_components} such values, one per component."
@@ -129,10 +149,13 @@ def generator(
     ParameterError
         If it is neither a whole number of at least 0 nor a generator.
     """
+    if isinstance(seed, np.random.Generator):
+        return seed, None
     try:
-        return np.random.default_rng(seed), seed if isinstance(seed, int) else None
-    except (TypeError, ValueError):
+        number = whole_number("seed", seed, 0)
+    except ParameterError:
         raise ParameterError(f"seed {seed!r} must be a whole number of at least 0.") from None
+    return np.random.default_rng(number), number
 
 
 def tolerance(tol: float) -> float:
@@ -143,6 +166,8 @@ def tolerance(tol: float) -> float:
     ParameterError
         If it is negative or not a number.
     """
+    if not isinstance(tol, (int, float, np.integer, np.floating)):
+        raise ParameterError(f"tol={tol!r} must be a number.")
     if not tol >= 0.0:
         raise ParameterError(f"tol={tol} must not be negative.")
-    return tol
+    return float(tol)

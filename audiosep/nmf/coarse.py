@@ -44,8 +44,7 @@ def coarse_start(
     """Fit a random sample of the frames; leave its templates in W, and levels that suit them in H.
 
     It begins with half of the sample and twice as many components, of which those that are most
-    alike are then merged: of the ways tried (``docs/how-to-choose.md``) this led to the best
-    minima.
+    alike are then merged: a start with just as many components gets stuck more often.
 
     Parameters
     ----------

@@ -231,7 +231,7 @@ def factorize_convolutive(
 def _check_adapt(adapt: float | None, given: bool, solver: str) -> None:
     if adapt is None:
         return
-    if not 0.0 < adapt < np.inf:
+    if not (isinstance(adapt, (int, float, np.number)) and 0.0 < adapt < np.inf):
         raise ParameterError(f"adapt={adapt!r} must be a positive number; 4 is a good start.")
     if not given:
         raise ParameterError("adapt pulls templates towards their start: give templates.")

@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 
 from audiosep.errors import ParameterError
-from audiosep.types import FloatArray
 
 __all__ = ["BETA_NAMES", "beta_divergence", "beta_from", "mm_exponent", "mm_powers"]
 
@@ -73,7 +72,7 @@ def beta_divergence(
     V: npt.ArrayLike,
     model: npt.ArrayLike,
     beta: float | str = 1.0,
-    weights: FloatArray | None = None,
+    weights: npt.ArrayLike | None = None,
 ) -> float:
     """Sum of the beta-divergence of each entry of `V` from `model`.
 
@@ -88,16 +87,30 @@ def beta_divergence(
         beta <= 1; for beta <= 0 both must be positive.
     beta : float or {"is", "kl", "euclidean"}
         Which divergence.
-    weights : np.ndarray, optional
+    weights : array_like, optional
         Non-negative weight of each entry.
 
     Returns
     -------
     float
         At least 0; infinite where the divergence is.
+
+    Raises
+    ------
+    ParameterError
+        If the arrays do not fit each other, or are negative.
     """
-    x = np.asarray(V, dtype=np.float64)
-    y = np.asarray(model, dtype=np.float64)
+    try:
+        x = np.asarray(V, dtype=np.float64)
+        y = np.asarray(model, dtype=np.float64)
+        G = None if weights is None else np.asarray(weights, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ParameterError("V, model and weights must be arrays of real numbers.") from None
+    for name, array in (("model", y), ("weights", G)):
+        if array is not None and array.shape != x.shape:
+            raise ParameterError(f"{name} has shape {array.shape}, expected {x.shape} like V.")
+    if x.size and not (x.min() >= 0.0 and y.min() >= 0.0):
+        raise ParameterError("V and model must not be negative, nor hold NaN.")
     b = beta_from(beta)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         if b == 1.0:
@@ -107,12 +120,20 @@ def beta_divergence(
         elif b == 2.0:
             each = 0.5 * (x - y) ** 2
         else:
-            both = np.where(x > 0, x * y ** (b - 1.0), 0.0)
-            each = (x**b + (b - 1.0) * y**b - b * both) / (b * (b - 1.0))
+            # With r = x / y, in the form that does not cancel near b = 0, or near b = 1.
+            r = x / y
+            if abs(b) < 0.5:
+                each = y**b * (np.expm1(b * np.log(r)) / b - (r - 1.0)) / (b - 1.0)
+            else:
+                a = b - 1.0
+                each = y**b * (r * np.expm1(a * np.log(r)) / a - (r - 1.0)) / b
+            each = np.where(x > 0, each, y**b / b if b > 0 else np.inf)
+            if b > 1.0:
+                each = np.where(y > 0, each, x**b / (b * (b - 1.0)))
         if b <= 1.0:
             # Infinity minus infinity in the formulas, but the limit is clear.
             each = np.where((x > 0) & (y == 0), np.inf, each)
         each = np.maximum(each, 0.0)  # rounding can leave a little below
-        if weights is not None:
-            each = np.where(weights > 0, each * weights, 0.0)
+        if G is not None:
+            each = np.where(G > 0, each * G, 0.0)
     return float(each.sum())

@@ -102,7 +102,8 @@ class NMF(Estimator):
     Notes
     -----
     scikit-learn need not be installed; it is only imported where it asks for the tags of this
-    estimator, which needs scikit-learn 1.6. Sparse matrices are refused.
+    estimator, which needs scikit-learn 1.6. Sparse matrices are refused. Components that the
+    penalties leave nothing of are zero in both factors.
 
     We deviate from scikit-learn 1.9 in that the objective never rises, with any beta_loss and
     penalty; that `tol` always looks at the objective, for "cd" too; that solvers for least squares
@@ -193,7 +194,8 @@ class NMF(Estimator):
         Raises
         ------
         ParameterError
-            If X is not such a matrix, or a parameter is not what it should be.
+            If X is not such a matrix, or so large that W would leave its type; or if a parameter
+            is not what it should be.
         """
         self._fit(X, W, H)
         return self

@@ -44,8 +44,10 @@ that is about where scikit-learn's own coordinate descent stops (measured)."""
 
 _BETA_NAMES = {"frobenius": 2.0, "kullback-leibler": 1.0, "itakura-saito": 0.0}
 _STRONGEST = 1e11
-"""Penalties beyond this, for data of a mean of one, leave nothing of the factors anyway; a tenth of
-what penalties allow."""
+"""Penalties beyond this, for data of a mean of one, leave next to nothing of the factors; a tenth
+of what penalties allow. What is left shrinks with the excess, so that it never costs more."""
+_VANISHED = 1e-16
+"""A component at this level, for data of a mean of one, is lost in rounding."""
 _ROWS = 256
 _NEWTON_STEPS = 20
 _EQUAL = (0.0, 1.0)
@@ -71,8 +73,9 @@ class Settings:
     def of(cls, model: Any) -> Settings:
         """Check the parameters."""
         beta_loss: Any = model.beta_loss
-        beta = beta_from(_BETA_NAMES.get(beta_loss, beta_loss))
-        if model.solver not in (*_SOLVER_NAMES, *SOLVERS):
+        named = _BETA_NAMES.get(beta_loss) if isinstance(beta_loss, str) else None
+        beta = beta_from(beta_loss if named is None else named)
+        if not isinstance(model.solver, str) or model.solver not in (*_SOLVER_NAMES, *SOLVERS):
             names = ", ".join((*_SOLVER_NAMES, *SOLVERS))
             raise ParameterError(f"solver {model.solver!r} is unknown; use {names}.")
         solver = _SOLVER_NAMES.get(model.solver, model.solver)
@@ -82,11 +85,12 @@ class Settings:
                 "Frobenius norm; use solver='mu'."
             )
         inits = (None, *STARTS, "custom")
-        if model.init not in inits:
+        if not isinstance(model.init, str | None) or model.init not in inits:
             raise ParameterError(f"init {model.init!r} is unknown; use one of {inits}.")
         if not isinstance(model.shuffle, (bool, np.bool_)):
             raise ParameterError(f"shuffle={model.shuffle!r} must be True or False.")
-        whole_number("verbose", int(model.verbose), 0)
+        if not isinstance(model.verbose, (bool, np.bool_)):
+            whole_number("verbose", model.verbose, 0)
         alpha_W = _number("alpha_W", model.alpha_W)
         same = isinstance(model.alpha_H, str) and model.alpha_H == "same"
         return cls(
@@ -130,6 +134,8 @@ class Settings:
         unit = math.ldexp(1.0, power // 2) if self.penalised else 1.0
         units = scale / unit, unit  # of W and of the components, powers of two
         order = rng.permutation(K) if self.shuffle else np.arange(K)
+        on_w, shrink_w = self._penalties(0, data, scale, units[0])
+        on_c, shrink_c = self._penalties(1, data, scale, units[1])
         result = factorize(
             data.T,
             K,
@@ -137,26 +143,37 @@ class Settings:
             solver=self.solver,
             max_iter=self.max_iter,
             tol=self.tol * (_PATIENCE if self.exact else 1.0),
-            activation_penalties=self._penalties(0, data, scale, units[0]),
-            template_penalties=self._penalties(1, data, scale, units[1]),
+            activation_penalties=on_w,
+            template_penalties=on_c,
             hold_level=False,
             n_threads=self.n_threads,
             **self._beginning(data, start, units, order, rng),
         )
         back = np.argsort(order)
-        W, C = self._levelled(result.activations[back].T, result.templates.T[back], units)
-        W = np.ascontiguousarray(W) * W.dtype.type(units[0])
+        W, C = result.activations[back].T, result.templates.T[back]
+        if self.penalised:
+            W, C = self._without_vanished(
+                W * shrink_w.astype(W.dtype), C * shrink_c.astype(C.dtype)
+            )
+        W, C = self._levelled(W, C, units)
+        with np.errstate(over="ignore"):
+            W = np.ascontiguousarray(W) * W.dtype.type(units[0])
         C = np.ascontiguousarray(C) * C.dtype.type(units[1])
         if self.exact:
             W, _ = self.encode(matrix, C)
-        return W, C, result
+        return _in_range(W), C, result
 
     def encode(self, matrix: FloatArray, C: FloatArray) -> tuple[FloatArray, Factorization]:
         """Best W for these components."""
         data, scale = to_unit_level(matrix, self.beta)
         C = C.astype(data.dtype, copy=False)
-        levels = len(C) * C.sum(axis=1, dtype=np.float64)
+        # Where W is penalised the level of the components counts: work at one.
+        sums = C.sum(axis=1, dtype=np.float64)
+        powers = np.frexp(sums)[1] if self.penalised else np.zeros(len(C), np.int32)
+        C = np.ldexp(C, -powers[:, np.newaxis])
+        levels = len(C) * np.ldexp(sums, -powers)
         shares = np.divide(1.0, levels, out=np.zeros_like(levels), where=levels > 0.0)
+        penalties, shrink = self._penalties(0, data, scale or 1.0, scale or 1.0, -powers)
         result = factorize(
             data.T,
             beta=self.beta,
@@ -166,11 +183,16 @@ class Settings:
             templates=C.T,
             activations=np.outer(shares, data.sum(axis=1, dtype=np.float64)),
             fixed_templates=True,
-            activation_penalties=self._penalties(0, data, scale or 1.0, scale or 1.0),
+            activation_penalties=penalties,
             hold_level=False,
             n_threads=self.n_threads,
         )
-        return np.ascontiguousarray(result.activations.T) * data.dtype.type(scale), result
+        W = np.ascontiguousarray(result.activations.T)
+        if self.penalised:
+            W *= shrink.astype(W.dtype)
+        with np.errstate(over="ignore"):
+            W = np.ldexp(W, math.frexp(scale or 1.0)[1] - 1 - powers)
+        return _in_range(W), result
 
     def _beginning(
         self,
@@ -208,28 +230,51 @@ class Settings:
         )
         return _best_levels(W, C, on_w, on_c)
 
+    def _without_vanished(self, W: FloatArray, C: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Components that nothing is left of become zero in both factors, not just nearly so.
+
+        Below beta 2 the least model is worth more than none.
+        """
+        if self.beta < 2.0:
+            return W, C
+        peaks = W.max(axis=0).astype(np.float64) * C.max(axis=1)
+        alive = peaks > _VANISHED
+        return np.where(alive, W, 0), np.where(alive[:, np.newaxis], C, 0)
+
     def _penalties(
-        self, which: int, data: FloatArray, scale: float, unit: float
-    ) -> tuple[StrengthPenalty, ...]:
+        self,
+        which: int,
+        data: FloatArray,
+        scale: float,
+        unit: float,
+        powers: npt.NDArray[np.int32] | int = 0,
+    ) -> tuple[tuple[StrengthPenalty, ...], npt.NDArray[np.float64]]:
         """Penalties of W (0) or the components (1), where any factor is penalised.
 
         A strength of ours counts against the divergence of data of a mean of one, D / mean^beta,
-        and the factor has the given unit; W that of the data's mean besides.
+        and the factor has the given unit, times a power of two for each component; W that of the
+        data's mean besides. And what the factor is to be multiplied by in the end, for each
+        component, because its strengths were cut off.
         """
         if not self.penalised:
-            return ()
+            return (), np.ones(())
         alpha = self.alphas[which] * data.shape[1 - which]
         mean = float(data.mean(dtype=np.float64)) or 1.0
-        level = math.log2(unit) + (math.log2(mean) if which == 0 else 0.0)
+        level = math.log2(unit) + (math.log2(mean) if which == 0 else 0.0) + np.asarray(powers)
         below = self.beta * (math.log2(scale) + math.log2(mean))
+        strongest = math.log2(_STRONGEST)
 
-        def strength(share: float, degree: int) -> float:
-            if alpha * share == 0.0:
-                return 0.0
-            exponent = math.log2(alpha * share) + degree * level - below
-            return float(2.0 ** min(exponent, math.log2(_STRONGEST)))
+        def exponents(share: float, degree: int) -> npt.NDArray[np.float64]:
+            strength = math.log2(alpha * share) if alpha * share > 0.0 else -math.inf
+            return np.asarray(strength + degree * level - below)
 
-        return L1(strength(self.l1_ratio, 1)), L2(strength(1.0 - self.l1_ratio, 2))
+        both = exponents(self.l1_ratio, 1), exponents(1.0 - self.l1_ratio, 2)
+        l1, l2 = (np.exp2(np.minimum(each, strongest)) for each in both)
+        shrink = np.exp2(np.minimum(strongest - np.maximum(*both), 0.0))
+        if self.beta >= 2.0:
+            # From there on no data are worth the slope of the absolute values.
+            shrink = np.where(both[0] > strongest, 0.0, shrink)
+        return (L1(l1), L2(l2)), shrink
 
     def warn_unless_converged(self, result: Factorization, stacklevel: int) -> None:
         """Warn if all iterations were made where fewer were hoped for."""
@@ -268,7 +313,7 @@ def _best_levels(
     a, c = on_w[0] * W.sum(axis=0, dtype=np.float64), on_c[0] * C.sum(axis=1, dtype=np.float64)
     b = on_w[1] * np.einsum("nk,nk->k", W, W, dtype=np.float64)
     d = on_c[1] * np.einsum("kn,kn->k", C, C, dtype=np.float64)
-    both = (a + b > 0.0) & (c + d > 0.0)
+    both = (a + b > 0.0) & (c + d > 0.0) & np.isfinite(a + b) & np.isfinite(c + d)
     a, b, c, d = (np.where(both, x, y) for x, y in ((a, 1.0), (b, 0.0), (c, 1.0), (d, 0.0)))
     t = np.zeros(len(a))
     for _ in range(_NEWTON_STEPS):
@@ -276,7 +321,16 @@ def _best_levels(
         down, downer = c * np.exp(-t), d * np.exp(-2.0 * t)
         slope = 2.0 + upper / (up + upper) + downer / (down + downer)
         t -= np.log((up + upper) / (down + downer)) / slope
-    return W * np.exp(t).astype(W.dtype), C * np.exp(-t).astype(C.dtype)[:, np.newaxis]
+    return (W * np.exp(t)).astype(W.dtype), (C * np.exp(-t)[:, np.newaxis]).astype(C.dtype)
+
+
+def _in_range(W: FloatArray) -> FloatArray:
+    """Return W, or say that it, being sums of the data, is too large for their type."""
+    if not np.isfinite(W.max()):
+        raise ParameterError(
+            f"X is too large for W to be {W.dtype.name}; divide it by its largest entry."
+        )
+    return W
 
 
 def _divided(x: FloatArray, unit: float) -> FloatArray:

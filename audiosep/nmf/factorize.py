@@ -63,26 +63,31 @@ def factorize(
     """Factorize a non-negative matrix, ``V ≈ W H``.
 
     Minimises the beta-divergence of V from the product, plus penalties where they are given. The
-    objective never rises, with any solver.
+    objective never rises beyond rounding, with any solver.
 
     Parameters
     ----------
     V : array_like [shape=(n_bins, n_frames)]
         Finite and non-negative. float32 and float64 keep their precision, everything else
-        becomes float64. Fastest where ``V.T`` is C-contiguous. Never changed.
+        becomes float64. Fastest where ``V.T`` is C-contiguous. Never changed, and not even copied
+        where ``V.T`` is C-contiguous and its mean is near one (0.71 to 1.41).
     n_components : int > 0, optional
         K; may be left out where `templates` or `activations` are given.
     beta : float or {"is", "kl", "euclidean"}
         Divergence: 0 Itakura-Saito, 1 Kullback-Leibler, 2 squared Euclidean, or any number from
         -4 to 4. At beta <= 0 zeros of V count as 1e-9 of its mean; below 0 all is computed in
         float64.
-    solver : {"mu", "accelerated"}
-        Plain multiplicative updates, the textbook's, or the same from extrapolated points, which
-        reach the same objective sooner (``scripts/bench_nmf.py --objective``); see
+    solver : str
+        "mu": plain multiplicative updates, the textbook's. "accelerated": the same from
+        extrapolated points, which reach the same objective sooner
+        (``scripts/bench_nmf.py --objective``); see
         :class:`audiosep.nmf.accelerated.AcceleratedUpdate`. Where there are many frames for each
-        component, and neither activations nor penalties are given, "accelerated" begins with 60
+        component, and neither activations nor penalties are given, "accelerated" begins with
         iterations on a sample of the frames (:mod:`audiosep.nmf.coarse`); `max_iter` and `losses`
-        are about what comes after.
+        are about what comes after. "joint": both factors from one bound. For beta 2 without
+        weights also "hals" (coordinate descent), "accelerated-hals", "als" (alternating
+        non-negative least squares) and "projected-gradient", which take L1 and L2 penalties.
+        ``docs/how-to-choose.md`` compares them.
     init : {"random", "nndsvd", "nndsvda", "nndsvdar", "frames"}, optional
         How factors that are not given start; see :mod:`audiosep.nmf.initialize`. By default
         random, or for the sample of an accelerated start, some of its frames.
@@ -94,20 +99,21 @@ def factorize(
     seed : int or numpy.random.Generator
         Start of the random numbers; the same seed gives the same bytes.
     templates : array_like [shape=(n_bins, n_components)], optional
-        Start of W. Entries that are zero stay zero.
+        Start of W. Entries that are zero stay zero with "mu", "accelerated" and "joint".
     activations : array_like [shape=(n_components, n_frames)], optional
-        Start of H. Entries that are zero stay zero.
+        Start of H. Entries that are zero stay zero with "mu", "accelerated" and "joint".
     fixed_templates, fixed_activations : bool or array_like of bool
         What is kept as given: all, or one flag per component, or one per entry.
     gated_templates, gated_activations : array_like of bool, optional
-        Where a factor is zero and stays zero, in the shape of that factor.
+        Where a factor is zero and stays zero, with any solver, in the shape of that factor.
     template_penalties, activation_penalties : sequence of penalties
         Terms added to the objective, e.g. ``[nmf.L1(0.1)]``; see :mod:`audiosep.nmf.penalties`.
         They see factors with one row per component, at the level that data of a mean of one has.
     hold_level : bool
         Where only one factor is penalised: hold the components of the other at one (templates at
-        a sum of one, activations at a mean of one), and let the penalty decide about the level of
-        the product. If not, a penalty can be made void by moving the level into the other factor.
+        a Euclidean norm of one, activations at a root mean square of one), and let the penalty see
+        the level of the product. If not, a penalty can be made void by moving the level into the
+        other factor.
     weights : array_like [shape=(n_bins, n_frames)], optional
         Non-negative importance of each entry of V; 0 means that the entry is missing.
     loss_every : int > 0
@@ -121,8 +127,8 @@ def factorize(
     Returns
     -------
     Factorization
-        Templates that were updated sum to one, unless their activation is fixed or templates are
-        penalised.
+        Templates that were updated sum to one, unless their activation is fixed. With penalties,
+        factors are as these saw them.
 
     Raises
     ------
@@ -135,7 +141,7 @@ def factorize(
        NIPS 13.
     .. [2] C. Févotte and J. Idier (2011), "Algorithms for nonnegative matrix factorization with
        the beta-divergence", Neural Computation 23(9): eqs. 4.7-4.9. We deviate in holding the
-       factors above 1e-16 and the model above 1e-12 of the data's level.
+       factors above 1e-16 and in adding 1e-12 of the data's level to the model.
 
     Examples
     --------
@@ -164,13 +170,13 @@ def factorize(
     max_iter = whole_number("max_iter", max_iter, 0)
     loss_every = whole_number("loss_every", loss_every, 1)
     tol = tolerance(tol)
-    if solver not in SOLVERS:
+    if not isinstance(solver, str) or solver not in SOLVERS:
         raise ParameterError(f"solver {solver!r} is unknown; use {', '.join(SOLVERS)}.")
     threads = resolve_threads(n_threads)
     rng, number = generator(seed)
 
     data, scale = arguments.scaled(b)
-    W, H = arguments.start(data, scale, rng, hold_level)
+    W, H = arguments.start(data, scale, rng)
     if scale == 0.0:
         SOLVERS[solver].check(solver, b, arguments, hold_level)
         silent = _Course([0.0], [0], Stop.SILENT)
@@ -179,7 +185,7 @@ def factorize(
     with ExitStack() as stack:
         stack.enter_context(one_blas_thread())
         pool = stack.enter_context(ThreadPoolExecutor(threads)) if threads > 1 else None
-        problem = arguments.problem(data, scale, b, hold_level, pool)
+        problem = arguments.problem(data, scale, b, hold_level, SOLVERS[solver].keeps_zeros, pool)
         SOLVERS[solver].check(solver, b, arguments, hold_level)
         if SOLVERS[solver].coarse and max_iter > 0 and arguments.may_be_sampled(problem):
             from audiosep.nmf.coarse import coarse_start
@@ -247,20 +253,25 @@ def _finish(
     """Undo the scaling, and move the level of fitted templates into their activations."""
     fixed = arguments.fixed_templates.any(axis=0) | arguments.fixed_activations.any(axis=1)
     sums = W.sum(axis=1, dtype=np.float64)
-    keep = fixed | (sums == 0.0) | bool(arguments.template_penalties)
+    penalised = bool(arguments.template_penalties + arguments.activation_penalties)
+    keep = fixed | (sums == 0.0) | penalised
     sums = np.where(keep, 1.0, sums)
     if arguments.held(hold_level) == "h":
         # Templates as penalties saw them: those of data with a mean of one.
         sums = np.where(fixed, sums, mean)
-    H = H * (sums * scale).astype(H.dtype)
-    W = W / sums[:, np.newaxis].astype(W.dtype)
+    # In double precision: levels can be far apart, only their product is near the data.
+    with np.errstate(over="ignore"):
+        H = (H * (sums * scale)).astype(H.dtype)
+        W = (W / sums[:, np.newaxis]).astype(W.dtype)
     if arguments.activations is not None:
         # Silence, and levels far apart, must not touch what is fixed.
         H = np.where(arguments.fixed_activations.T, arguments.activations.T, H)
+    if not (np.isfinite(H).all() and np.isfinite(W).all()):
+        raise ParameterError(f"V is too loud for {H.dtype}; divide it by a large number.")
     return Factorization(
         templates=W.astype(arguments.dtype, copy=False).T,
         activations=np.ascontiguousarray(H.T, dtype=arguments.dtype),
-        losses=np.asarray(absolute(course.losses, scale, beta)),
+        losses=np.asarray(absolute(course.losses, scale, beta)) * arguments.weight_unit,
         loss_iterations=np.asarray(course.iterations),
         n_iter=course.iterations[-1],
         stop=course.stop,

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from audiosep.errors import ParameterError
+from audiosep.nmf.checks import generator, plain_array, tolerance
 from audiosep.nmf.divergence import beta_from
 from audiosep.nmf.graph_updates import (
     State,
@@ -21,6 +22,7 @@ from audiosep.nmf.graph_updates import (
     tri_euclidean,
     tri_kl,
 )
+from audiosep.nmf.levels import absolute
 from audiosep.threads import one_blas_thread
 from audiosep.types import FloatArray, Stop, whole_number
 
@@ -28,6 +30,11 @@ __all__ = ["GraphFactorization", "factorize_symmetric", "factorize_tri"]
 
 _CHECK_EVERY = 10
 """Iterations between two looks at the tolerance: single steps can be deceptively small."""
+
+_FARTHEST = 100
+"""Starts so many powers of two away from the level of the data are brought to it: powers of them
+would leave the range of numbers."""
+_MOST_POWER = 1022
 
 _ASYMMETRY = 1e-5
 """Differences across the diagonal up to this share of the largest entry are rounding (float32)."""
@@ -161,7 +168,7 @@ def factorize_symmetric(
         H = task.random_memberships()
         H /= math.sqrt(task.n_components) * H.mean()  # the model then has the level of A
     else:
-        H = task.start / math.sqrt(task.scale)
+        H = _near(task.start, math.sqrt(task.scale))
     steps = symmetric_euclidean if task.beta == 2.0 else symmetric_kl
     H, _, losses, stop = task.run(steps(task.A, H))
     return task.result(H * math.sqrt(task.scale), None, losses, stop)
@@ -223,7 +230,8 @@ def factorize_tri(
     task = _Task.of(A, n_components, beta, max_iter, tol, seed, start)
     if task.scale == 0.0:
         return task.silent(links=True)
-    H = sum_to_one(task.random_memberships() if task.start is None else task.start)[0]
+    H = task.random_memberships() if task.start is None else _near(task.start, 1.0)
+    H = sum_to_one(H)[0]
     # Links near the level of the data, a little uneven: even ones would be a saddle.
     S = 0.5 + task.rng.random((task.n_components, task.n_components))
     S = (S + S.T) * (task.A.sum() / (2.0 * task.n_components**2))
@@ -231,7 +239,9 @@ def factorize_tri(
     H, links, losses, stop = task.run(steps(task.A, H, S))
     H, totals = sum_to_one(H)
     links = S if links is None else links
-    return task.result(H, links * np.outer(totals, totals) * task.scale, losses, stop)
+    with np.errstate(over="ignore"):  # it is said there
+        links = links * np.outer(totals, totals) * task.scale
+    return task.result(H, links, losses, stop)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -277,12 +287,8 @@ class _Task:
                 f"n_components={K} is more than the {n} nodes of A; give at most {n}."
             )
         max_iter = whole_number("max_iter", max_iter, 0)
-        if not tol >= 0.0:
-            raise ParameterError(f"tol={tol} must not be negative.")
-        try:
-            rng = np.random.default_rng(seed)
-        except (TypeError, ValueError):
-            raise ParameterError(f"seed {seed!r} must be a whole number of at least 0.") from None
+        tol = tolerance(tol)
+        rng, _ = generator(seed)
         given = None
         if start is not None:
             given = _matrix("start", start)[0]
@@ -292,12 +298,13 @@ class _Task:
         largest = float(matrix.max())
         mean = float((matrix / largest).mean()) * largest if largest else 0.0
         # A power of four, so that its root is exact as well.
-        scale = 4.0 ** round(math.log2(mean) / 2.0) if mean else 0.0
+        power = 2 * round(math.log2(mean) / 2.0) if mean else 0
+        scale = math.ldexp(1.0, min(power, _MOST_POWER)) if mean else 0.0
         if scale:
             matrix = matrix / scale
             matrix = 0.5 * (matrix + matrix.T)
         return cls(A=matrix, scale=scale, dtype=dtype, n_components=K, beta=b, max_iter=max_iter,
-                   tol=float(tol), rng=rng, start=given)  # fmt: skip
+                   tol=tol, rng=rng, start=given)  # fmt: skip
 
     def random_memberships(self) -> Wide:
         """``0.1 + 0.9 U(0, 1)``."""
@@ -325,11 +332,15 @@ class _Task:
         self, H: Wide, S: Wide | None, losses: list[float], stop: Stop
     ) -> GraphFactorization:
         """In A's type, with losses in the unit of A."""
-        unit = self.scale**self.beta if self.scale else 0.0
+        if S is not None and not S.max() <= np.finfo(self.dtype).max:
+            raise ParameterError(
+                f"A is too large for its links, which are sums over it, to be {self.dtype.name}; "
+                "divide it by its largest entry."
+            )
         return GraphFactorization(
             memberships=H.astype(self.dtype),
             links=None if S is None else S.astype(self.dtype),
-            losses=np.asarray(losses) * unit,
+            losses=np.asarray(absolute(losses, self.scale, self.beta)),
             n_iter=len(losses) - 1,
             stop=stop,
             beta=self.beta,
@@ -342,9 +353,15 @@ class _Task:
         return self.result(H, np.zeros((K, K)) if links else None, [0.0], Stop.SILENT)
 
 
+def _near(start: Wide, unit: float) -> Wide:
+    """Return a start for data that were divided by the square of `unit`."""
+    own, wanted = math.frexp(float(start.max()))[1], math.frexp(unit)[1]
+    return np.ldexp(start, -own) if abs(own - wanted) > _FARTHEST else start / unit
+
+
 def _matrix(name: str, value: npt.ArrayLike) -> tuple[Wide, np.dtype[Any]]:
     """A finite non-negative matrix in float64, and the type its result should have."""
-    array = np.asarray(value)
+    array = plain_array(name, value)
     if array.dtype.kind not in "biuf":
         raise ParameterError(f"{name} has dtype {array.dtype}; give a matrix of real numbers.")
     if array.ndim != 2 or array.size == 0:

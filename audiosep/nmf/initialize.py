@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from audiosep.errors import ParameterError
+from audiosep.nmf.checks import plain_array
 from audiosep.threads import one_blas_thread
 from audiosep.types import FloatArray, whole_number
 
@@ -297,7 +298,7 @@ def harmonic_combs(
     _in_range("width", width, 0.0, _MOST_WIDTH)
     _in_range("decay", decay, 0.0, _MOST_DECAY)
     _in_range("inharmonicity", inharmonicity, 0.0, 1.0)
-    if unit not in _UNITS:
+    if not isinstance(unit, str) or unit not in _UNITS:
         raise ParameterError(f"unit {unit!r} is unknown; use {' or '.join(_UNITS)}.")
     fundamentals = _fundamentals(pitches, unit, tuning_hz)
     if (high := fundamentals >= sr / 2).any():
@@ -322,7 +323,7 @@ def harmonic_combs(
 
 def _fundamentals(pitches: npt.ArrayLike, unit: str, tuning_hz: float) -> npt.NDArray[np.float64]:
     """Frequencies in Hz."""
-    given = np.asarray(pitches)
+    given = plain_array("pitches", pitches)
     if given.dtype.kind not in "iuf" or given.ndim != 1 or given.size == 0:
         raise ParameterError("pitches must be a list of at least one number.")
     given = given.astype(np.float64)

@@ -64,7 +64,8 @@ class HALS(GramSolver):
     .. [3] N. Gillis and F. Glineur (2012), "Accelerated multiplicative updates and hierarchical
        ALS algorithms for nonnegative matrix factorization", Neural Computation 24(4): several
        sweeps for each product with V. We always make two. A component that vanished (curvature
-       zero) is left as it is, so that its partner can still bring it back.
+       zero) is left as it is, so that its partner can still bring it back, unless it is penalised:
+       then it becomes zero.
     """
 
     takes_held: ClassVar[bool] = True
@@ -259,6 +260,13 @@ class AlternatingLeastSquares(GramSolver):
         near = 1e-9 * float(np.trace(A)) / len(A)
         if near > 0.0:
             _PIVOT_ROWS(X, P - ridge.l1, A, free, near)
+        else:
+            _settle(X, P, ridge, free)
+
+
+def _settle(X: FloatArray, P: FloatArray, ridge: Ridge, free: _Flags) -> None:
+    """Where nothing curves the objective, only the penalty is left of it: it is lowest at zero."""
+    np.copyto(X, 0, where=(free != 0) & (ridge.l1 > P))
 
 
 _INNER_STEPS = 10
@@ -298,6 +306,7 @@ def _descend_along_arc(X: FloatArray, P: FloatArray, G: Wide, ridge: Ridge, free
     A = G + np.diag(ridge.l2.astype(np.float64))
     curvature = float(np.linalg.eigvalsh(A)[-1])
     if not curvature > 0.0:
+        _settle(X, P, ridge, free)
         return
     b = P.astype(np.float64) - ridge.l1
     x = X.astype(np.float64)

@@ -38,7 +38,8 @@ def descend(X, P, G, l1, l2, free, r, sweeps, least):
     """Coordinate descent over the rows of X (K, n) in place, `sweeps` times.
 
     Row k moves to its minimiser with all other rows held; Cichocki & Phan (2009), eq. 25, in Gram
-    form. A row whose curvature is not above `least` does not matter to the objective and stays.
+    form. A row whose curvature is not above `least` has no minimiser, or one at zero, if its slope
+    is not negative: where it is penalised it moves there, and else it stays.
     free (K, n), (K, 1) is 1 where an entry may move; r (n,) is scratch.
     """
     K, n = X.shape
@@ -47,7 +48,8 @@ def descend(X, P, G, l1, l2, free, r, sweeps, least):
     for _ in range(sweeps):
         for k in range(K):
             curvature = G[k, k] + l2[k]
-            if curvature <= least:
+            vanished = curvature <= least
+            if vanished and l1[k] == zero and l2[k] == zero:
                 continue
             if not every_entry and free[k, 0] == 0:
                 continue
@@ -71,6 +73,11 @@ def descend(X, P, G, l1, l2, free, r, sweeps, least):
                 a = G[k, m]
                 for j in range(n):
                     r[j] -= a * X[m, j]
+            if vanished:
+                for j in range(n):
+                    if r[j] <= zero and free[k, j if every_entry else 0] != 0:
+                        X[k, j] = zero
+                continue
             inverse = X.dtype.type(1.0) / curvature
             if every_entry:
                 for j in range(n):

@@ -18,7 +18,7 @@ _EXACT = 100
 
 
 def to_unit_level(
-    data: FloatArray, beta: float, weights: FloatArray | None = None
+    data: FloatArray, beta: float, weights: FloatArray | None = None, *, copy: bool = True
 ) -> tuple[FloatArray, float]:
     """Divide by a power of two, so that the mean is near one.
 
@@ -32,11 +32,13 @@ def to_unit_level(
         Divergence it is for: at 0 and below, zeros are raised to 1e-9 of the mean.
     weights : np.ndarray [shape=data.shape] or None
         Entries of weight zero are missing: they become zero and do not count.
+    copy : bool
+        Whether the result must be new; if not, data that need no change are returned themselves.
 
     Returns
     -------
     data : np.ndarray
-        C-contiguous and new.
+        C-contiguous.
     scale : float
         What it was divided by; 0 where there is nothing but zeros.
     """
@@ -44,7 +46,8 @@ def to_unit_level(
         data = np.where(weights > 0, data, data.dtype.type(0))
     n_observed = data.size if weights is None else int(np.count_nonzero(weights))
     # Rows first: long sums in single precision are fast, and sums of their sums exact enough.
-    mean = float(data.sum(axis=-1).sum(dtype=np.float64)) / max(n_observed, 1)
+    with np.errstate(over="ignore"):
+        mean = float(data.sum(axis=-1).sum(dtype=np.float64)) / max(n_observed, 1)
     if math.isinf(mean):
         mean = float((data / n_observed).sum())
     if mean == 0.0 and not data.any():
@@ -53,12 +56,18 @@ def to_unit_level(
     info = np.finfo(data.dtype)
     power = round(math.log2(mean)) if mean > 0.0 else int(info.minexp)
     power = int(min(max(power, info.minexp), info.maxexp - 1))
-    if abs(power) < _EXACT:
+    if power == 0 and not copy and data.flags.c_contiguous and data.flags.writeable:
+        out = data  # kernels are compiled for arrays that could be written to
+    elif abs(power) < _EXACT:
         out = np.ascontiguousarray(data * data.dtype.type(2.0**-power))
     else:
         out = np.ascontiguousarray(np.ldexp(data, -power))
     if beta <= 0.0:
-        np.maximum(out, out.dtype.type(SMALLEST_DATA), out=out)
+        smallest = out.dtype.type(SMALLEST_DATA)
+        if out is not data:
+            np.maximum(out, smallest, out=out)
+        elif out.min() < smallest:
+            out = np.maximum(out, smallest)
     return out, math.ldexp(1.0, power)
 
 

@@ -108,7 +108,8 @@ class OnlineNMF:
     ) -> None:
         self._beta = beta_from(beta)
         self._n_components = whole_number("n_components", n_components, 1)
-        if not 0.0 < forget_factor <= 1.0:
+        number = isinstance(forget_factor, (int, float, np.number))
+        if not (number and 0.0 < forget_factor <= 1.0):
             raise ParameterError(
                 f"forget_factor={forget_factor!r} must be above 0 and at most 1; 1 forgets nothing."
             )
@@ -218,8 +219,14 @@ class OnlineNMF:
         with workers(self._n_threads) as pool:
             block = _Block(data, W.astype(data.dtype), self._beta, pool)
             improve(block, accelerated=True, max_iter=max_iter, tol=tol, progress=ignore_progress)
-        H = block.H * np.asarray(scale, data.dtype)
-        return np.ascontiguousarray(H.T, dtype)
+        with np.errstate(over="ignore"):
+            H = np.ascontiguousarray((block.H * np.asarray(scale, data.dtype)).T, dtype)
+        if not np.isfinite(H.max()):
+            raise ParameterError(
+                f"V is too large for activations, which are sums over bins, to be {dtype.name}; "
+                "divide it by its largest entry."
+            )
+        return H
 
     def _learnt(self) -> FloatArray:
         if self._W is None:

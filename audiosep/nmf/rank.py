@@ -185,12 +185,12 @@ def suggest_rank(
     >>> suggest_rank(V, range(1, 11)).n_components
     4
     """
-    if method not in METHODS:
+    if not isinstance(method, str) or method not in METHODS:
         raise ParameterError(f"method {method!r} is unknown; use {', '.join(METHODS)}.")
     seed = whole_number("seed", seed, 0)
     max_frames = whole_number("max_frames", max_frames, 2)
     b = beta_from(beta)
-    if isinstance(detail, str) or not 0.0 < detail < np.inf:
+    if not (isinstance(detail, (int, float, np.number)) and 0.0 < detail < np.inf):
         raise ParameterError(f"detail={detail!r} must be a number above 0; try 0.25.")
     matrix = non_negative("V", V, None)
     chosen = None if candidates is None else _checked(candidates)

@@ -126,8 +126,8 @@ def kl_back(V, W, h, floor, A):
         x4, x5, x6, x7 = w4[j], w5[j], w6[j], w7[j]
         y = s0 * x0 + s1 * x1 + s2 * x2 + s3 * x3 + s4 * x4 + s5 * x5 + s6 * x6 + s7 * x7
         z = t0 * x0 + t1 * x1 + t2 * x2 + t3 * x3 + t4 * x4 + t5 * x5 + t6 * x6 + t7 * x7
-        y = v[j] / max(y, floor)
-        z = u[j] / max(z, floor)
+        y = v[j] / (y + floor)
+        z = u[j] / (z + floor)
         p0 += y * x0
         p1 += y * x1
         p2 += y * x2
@@ -172,10 +172,10 @@ def kl_add_outer(V, W, h, floor, B):
         b = q0 * x0 + q1 * x1 + q2 * x2 + q3 * x3 + q4 * x4 + q5 * x5 + q6 * x6 + q7 * x7
         c = s0 * x0 + s1 * x1 + s2 * x2 + s3 * x3 + s4 * x4 + s5 * x5 + s6 * x6 + s7 * x7
         d = t0 * x0 + t1 * x1 + t2 * x2 + t3 * x3 + t4 * x4 + t5 * x5 + t6 * x6 + t7 * x7
-        a = v0[j] / max(a, floor)
-        b = v1[j] / max(b, floor)
-        c = v2[j] / max(c, floor)
-        d = v3[j] / max(d, floor)
+        a = v0[j] / (a + floor)
+        b = v1[j] / (b + floor)
+        c = v2[j] / (c + floor)
+        d = v3[j] / (d + floor)
         b0[j] += a * p0 + b * q0 + c * s0 + d * t0
         b1[j] += a * p1 + b * q1 + c * s1 + d * t1
         b2[j] += a * p2 + b * q2 + c * s2 + d * t2

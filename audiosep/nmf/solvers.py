@@ -28,6 +28,8 @@ class Solver:
     """Whether templates may be found on a sample of the frames first."""
     penalties: frozenset[str] | None = None
     """Names of the penalties it can handle; None for all."""
+    keeps_zeros: bool = True
+    """Whether what is zero stays zero by itself."""
     holds: str = "wh"
     """Which factors it can hold at a level while the other is penalised."""
 
@@ -63,6 +65,8 @@ class Solver:
 _LEAST_SQUARES: dict[str, Any] = {
     "beta": 2.0,
     "takes_weights": False,
+    "keeps_zeros": False,
+    "holds": "",
     "penalties": frozenset({"L1", "L2"}),
 }
 
@@ -70,13 +74,9 @@ SOLVERS: dict[str, Solver] = {
     "mu": Solver("audiosep.nmf.updates:multiplicative"),
     "accelerated": Solver("audiosep.nmf.accelerated:AcceleratedUpdate", coarse=True),
     "joint": Solver("audiosep.nmf.joint:JointUpdate", penalties=frozenset()),
-    "hals": Solver("audiosep.nmf.least_squares:HALS", **_LEAST_SQUARES, holds="w"),
-    "accelerated-hals": Solver(
-        "audiosep.nmf.least_squares:AcceleratedHALS", **_LEAST_SQUARES, holds="w"
-    ),
-    "als": Solver("audiosep.nmf.least_squares:AlternatingLeastSquares", **_LEAST_SQUARES, holds=""),
-    "projected-gradient": Solver(
-        "audiosep.nmf.least_squares:ProjectedGradient", **_LEAST_SQUARES, holds=""
-    ),
+    "hals": Solver("audiosep.nmf.least_squares:HALS", **_LEAST_SQUARES),
+    "accelerated-hals": Solver("audiosep.nmf.least_squares:AcceleratedHALS", **_LEAST_SQUARES),
+    "als": Solver("audiosep.nmf.least_squares:AlternatingLeastSquares", **_LEAST_SQUARES),
+    "projected-gradient": Solver("audiosep.nmf.least_squares:ProjectedGradient", **_LEAST_SQUARES),
 }
 """Plain multiplicative updates first: the textbook's."""

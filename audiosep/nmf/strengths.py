@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from audiosep.errors import ParameterError
+from audiosep.nmf.checks import plain_array
 from audiosep.types import FloatArray
 
 __all__ = [
@@ -103,7 +104,7 @@ class StrengthPenalty(ABC):
 
 def _strengths(name: str, value: npt.ArrayLike, each: str) -> float | npt.NDArray[np.float64]:
     """Return a number, or a read-only array of one per component or group."""
-    given = np.asarray(value)
+    given = plain_array(f"strength of {name}", value)
     if given.dtype.kind not in "iuf" or given.ndim > 1 or given.size == 0:
         raise ParameterError(f"strength of {name} must be a number, or a list of one per {each}.")
     strengths = given.astype(np.float64)
@@ -150,7 +151,7 @@ def checked_floor(name: str, floor: float) -> None:
 
 def checked_target(value: npt.ArrayLike) -> FloatArray:
     """Return a read-only copy (float32 stays float32), or say why it cannot be a target."""
-    given = np.asarray(value)
+    given = plain_array("target of Prior", value)
     if given.dtype.kind not in "iuf" or given.ndim != 2 or given.size == 0:
         raise ParameterError("target of Prior must be a non-empty matrix of real numbers.")
     target = given.astype(given.dtype if given.dtype in (np.float32, np.float64) else np.float64)

@@ -28,15 +28,18 @@ _NEARLY_EXACT = 1e-4
 """Below this part of the data's energy the Gram form's difference of sums says too little."""
 
 
-def exponent_of(beta: float, penalties: tuple[Penalty, ...]) -> float:
+def exponent_of(beta: float, penalties: tuple[Penalty, ...], through_norm: bool = False) -> float:
     """Exponent with which an update of one factor never raises divergence plus penalties.
 
     All terms are bounded by powers of the ratios of new to old entries; the exponent is one over
     the distance between the highest rising and the lowest falling power. Tan & Févotte (2013),
     "Automatic relevance determination in nonnegative matrix factorization with the
-    beta-divergence", IEEE TPAMI 35(7).
+    beta-divergence", IEEE TPAMI 35(7). `through_norm`: whether a penalty sees this factor through
+    the norms of its components.
     """
     rises, falls = mm_powers(beta)
+    if through_norm:
+        rises = max(rises, 2.0)  # a Euclidean norm is bounded by a square
     rises = max([rises, *(p.rises for p in penalties)])
     falls = min([falls, *(p.falls for p in penalties)])
     return 1.0 / (rises - falls)
@@ -55,10 +58,11 @@ class MultiplicativeUpdate:
     """Multiplicative updates of ``V ≈ H W`` (frames-major), in place: H first, then W.
 
     The objective never rises. Where one factor is penalised and the other is not, the components
-    of the other are held at a sum (W) or mean (H) of one, or the level would move there and the
-    penalty would be void. The penalty then counts as one of the product's level, so that both
-    factors answer to it; Le Roux, Hershey & Weninger (2015), "Sparse NMF: half-baked or well
-    done?", show why normalising alone is not enough.
+    of the other are held at a Euclidean norm (W) or root mean square (H) of one, or the level
+    would move there and the penalty would be void. The penalty then sees the product's level, so
+    that both factors answer to it: Le Roux, Hershey & Weninger (2015), "Sparse NMF: half-baked or
+    well done?", MERL TR2015-023, show why normalising alone is not enough. (Held at a sum of one,
+    an L1 penalty would only lower the level of all of a Kullback-Leibler factorization.)
 
     Parameters
     ----------
@@ -86,8 +90,9 @@ class MultiplicativeUpdate:
         both = problem.w_penalties + problem.h_penalties
         for_h = both if problem.held == "h" else problem.h_penalties
         for_w = both if problem.held == "w" else problem.w_penalties
-        self._exponent_h = self._dtype.type(exponent_of(problem.beta, for_h))
-        self._exponent_w = self._dtype.type(exponent_of(problem.beta, for_w))
+        held = problem.held
+        self._exponent_h = self._dtype.type(exponent_of(problem.beta, for_h, held == "h"))
+        self._exponent_w = self._dtype.type(exponent_of(problem.beta, for_w, held == "w"))
         self._floor = self._dtype.type(kernels.FACTOR_FLOOR)
         # Levels can move between factors where nothing is fixed.
         self._held: npt.NDArray[np.bool_] = np.logical_and(
@@ -133,9 +138,9 @@ class MultiplicativeUpdate:
         W, H = self.W, self.H
         levels = np.ones(len(W))
         if self._problem.held == "w":
-            levels = W.sum(axis=1, dtype=np.float64)
+            levels = np.sqrt(np.einsum("kf,kf->k", W, W, dtype=np.float64))
         elif self._problem.held == "h":
-            levels = H.mean(axis=0, dtype=np.float64)
+            levels = np.sqrt(np.einsum("nk,nk->k", H, H, dtype=np.float64) / len(H))
         else:
             return levels.astype(self._dtype)
         moved: FloatArray = np.where(self._held & (levels > 0.0), levels, 1.0).astype(self._dtype)
@@ -195,8 +200,8 @@ class MultiplicativeUpdate:
         if problem.held == "h":
             share = self._held[:, np.newaxis] / np.float64(len(self.H))
             up, down = parts_of(problem.w_penalties, self.W)
-            plus = plus + self._level_part(up, self.W, share)
-            minus = minus + self._level_part(down, self.W, share)
+            plus = plus + self._level_part(up, self.W, share) * self.H.T
+            minus = minus + self._level_part(down, self.W, share) * self.H.T
         elif not problem.h_penalties:
             return np.empty((0, K), self._dtype), np.empty((0, K), self._dtype)
         return _frames_major(plus, K), _frames_major(minus, K)
@@ -207,8 +212,8 @@ class MultiplicativeUpdate:
         if problem.held == "w":
             share = self._held[:, np.newaxis].astype(np.float64)
             up, down = parts_of(problem.h_penalties, self.H.T)
-            plus = plus + self._level_part(up, self.H.T, share)
-            minus = minus + self._level_part(down, self.H.T, share)
+            plus = plus + self._level_part(up, self.H.T, share) * self.W
+            minus = minus + self._level_part(down, self.H.T, share) * self.W
         # Zero leaves an entry as it is.
         below = np.where(problem.free_w != 0, below + plus, self._dtype.type(0))
         _MULTIPLY(self.W, above + minus, below, self._exponent_w, self._floor)
