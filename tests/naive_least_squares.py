@@ -80,18 +80,6 @@ def accelerated_hals(V, W, H, n_iter):
     return W, H, losses, undone
 
 
-def on_simplex(a, total):
-    """Nearest non-negative vector with a given sum, by bisection of the threshold."""
-    low, high = min(a) - total - 1.0, max(a)
-    for _ in range(200):
-        middle = (low + high) / 2
-        if sum(max(x - middle, 0.0) for x in a) > total:
-            low = middle
-        else:
-            high = middle
-    return np.array([max(x - high, 0.0) for x in a])
-
-
 def nnls(G, p):
     """Best ``x >= 0`` of ``½ xᵀ G x - pᵀ x``: all sets of positive entries are tried."""
     K = len(p)

@@ -215,10 +215,3 @@ def test_threads_and_the_wish_for_losses_do_not_change_a_bit(rng, beta):
         update.step(with_loss=False)
     np.testing.assert_allclose(without_W, one[0], rtol=1e-4, atol=1e-12)
     np.testing.assert_allclose(without_H, one[1], rtol=1e-4, atol=1e-12)
-
-
-def test_says_what_it_can_do():
-    assert JointUpdate.betas is None
-    assert JointUpdate.takes_weights is True
-    assert JointUpdate.takes_penalties == frozenset()
-    assert JointUpdate.takes_held is False

@@ -147,17 +147,6 @@ def test_projected_gradient_is_the_obvious_one(rng):
     np.testing.assert_allclose(got_W, want_W, rtol=1e-7, atol=1e-10)
 
 
-@given(
-    st.lists(st.floats(-5.0, 5.0), min_size=1, max_size=12),
-    st.sampled_from([0.0, 0.01, 1.0, 7.0]),
-)
-def test_nearest_point_of_a_simplex(values, total):
-    got = np.array(values)
-    least_squares_kernels.onto_simplex(got, total)
-    np.testing.assert_allclose(got, naive.on_simplex(values, total), atol=1e-9)
-    assert got.sum() == pytest.approx(total, abs=1e-9)
-
-
 # The guarantee
 
 
@@ -332,43 +321,6 @@ def test_one_factor_at_rest(rng, solver):
     np.testing.assert_allclose(got[2], naive.objective(V, W, H))
 
 
-@pytest.mark.parametrize("solver", [HALS, AcceleratedHALS])
-@pytest.mark.parametrize("held", ["w", "h"])
-@dtypes
-def test_held_sums_stay_one_and_losses_never_rise(rng, solver, held, dtype):
-    V, W, H = data(rng, 400, 20, 3, dtype)
-    if held == "w":
-        W /= W.sum(axis=1, keepdims=True)
-        strengths = {"h_l1": 0.5}
-    else:
-        H /= H.sum(axis=0)
-        strengths = {"w_l1": 0.5}
-    W, H, losses = run(solver, V, W, H, 40, strengths, held=held)
-    sums = W.sum(axis=1) if held == "w" else H.sum(axis=0)
-    np.testing.assert_allclose(sums, 1.0, rtol=1e-5 if dtype is np.float32 else 1e-12)
-    assert (W >= 0).all()
-    assert (H >= 0).all()
-    assert never_rises(losses, SLACK[dtype])
-    assert losses[-1] < 0.8 * losses[0]
-    want = 0.5 * ((V.astype(float) - H.astype(float) @ W) ** 2).sum()
-    want += 0.5 * (H if held == "w" else W).sum(dtype=float)
-    assert losses[-1] == pytest.approx(want, rel=1e-5)
-
-
-def test_held_templates_reach_a_stationary_point(rng):
-    """At the end no weight can be moved between two bins of a template with profit."""
-    V, W, H = data(rng, 60, 8, 2)
-    W /= W.sum(axis=1, keepdims=True)
-    W, H, _ = run(HALS, V, W, H, 3000, {"h_l1": 0.5}, held="w")
-    slope = H.T @ (H @ W - V)
-    for k in range(2):
-        at = W[k] > 1e-6
-        lowest = slope[k][at].mean()
-        scale = np.abs(H[:, k] @ V).max()
-        np.testing.assert_allclose(slope[k][at], lowest, atol=1e-6 * scale)
-        assert (slope[k] >= lowest - 1e-6 * scale).all()
-
-
 # The start on a sample, threads, speed in iterations
 
 
@@ -420,14 +372,6 @@ def test_threads_do_not_change_a_bit(rng, solver):
         two = run(solver, V, W, H, 4, pool=pool)
     for a, b in zip(one, two, strict=True):
         assert a.tobytes() == b.tobytes()
-
-
-@solvers
-def test_says_what_it_can_do(solver):
-    assert solver.betas == frozenset({2.0})
-    assert solver.takes_weights is False
-    assert solver.takes_penalties == {"L1", "L2"}
-    assert solver.takes_held is issubclass(solver, HALS)
 
 
 def test_kernels_keep_what_is_not_theirs(rng):

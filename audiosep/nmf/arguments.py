@@ -11,7 +11,6 @@ import numpy.typing as npt
 
 from audiosep.errors import ParameterError
 from audiosep.nmf.checks import non_negative, plain_array
-from audiosep.nmf.coarse import sample_size
 from audiosep.nmf.initialize import STARTS
 from audiosep.nmf.levels import to_unit_level
 from audiosep.nmf.penalties import L1, L2, StrengthPenalty
@@ -218,7 +217,7 @@ class Arguments:
         )
 
     def may_be_sampled(self, problem: Problem) -> bool:
-        """Whether templates can be found on some frames first."""
+        """Whether nothing forbids to find templates on some frames first."""
         constrained = (
             self.activations is not None
             or self.gated_templates is not None
@@ -226,7 +225,7 @@ class Arguments:
             or bool(self.template_penalties + self.activation_penalties)
             or not problem.free_w.any()
         )
-        return not constrained and sample_size(len(problem.V), self.n_components) > 0
+        return not constrained
 
 
 def _in_units(penalty: StrengthPenalty, unit: float, factor: float) -> Penalty:

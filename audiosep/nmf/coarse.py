@@ -49,8 +49,8 @@ def coarse_start(
     Parameters
     ----------
     problem : Problem
-        Without penalties; all activations must be free. At least as many frames as
-        :func:`sample_size` asks for.
+        Without penalties; all activations must be free. Where :func:`sample_size` asks for more
+        frames than there are, W and H stay.
     W : np.ndarray [shape=(n_components, n_bins)]
         Where to begin if `start` is None, and what comes out.
     H : np.ndarray [shape=(n_frames, n_components)]
@@ -63,6 +63,8 @@ def coarse_start(
     V = problem.V
     n_frames, K = H.shape
     size = sample_size(n_frames, K)
+    if size == 0:
+        return
     drawn = rng.permutation(n_frames)[:size]
     chosen = np.sort(drawn)
     if start is not None:

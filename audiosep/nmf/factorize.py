@@ -191,7 +191,7 @@ def factorize(
             from audiosep.nmf.coarse import coarse_start
 
             start = STARTS[init or "frames"] if arguments.templates is None else None
-            coarse_start(problem, W, H, rng, start)
+            coarse_start(problem, W, H, rng, start)  # leaves short recordings as they are
         update = SOLVERS[solver].make(problem, W, H)  # compiles or loads the kernels
         course = _run(update, max_iter, tol, loss_every, progress)
     mean = arguments.mean(data)

@@ -7,11 +7,12 @@ is two products of V's size, against four for multiplicative updates.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property, reduce
-from typing import Any, ClassVar, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -121,16 +122,11 @@ def gram(X: FloatArray) -> Wide:
     return wide.T @ wide
 
 
-class GramSolver:
+class GramSolver(ABC):
     """What all least-squares solvers share; they say how one factor moves.
 
     W and H must not be changed by others while a solver is in use: it remembers products.
     """
-
-    betas: ClassVar[frozenset[float] | None] = frozenset({2.0})
-    takes_weights: ClassVar[bool] = False
-    takes_penalties: ClassVar[frozenset[str]] = frozenset(_NAMES)
-    takes_held: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -171,13 +167,13 @@ class GramSolver:
             cross = inner(Q, self.W)
         return self._value(cross, self._data.gram(self.H))
 
+    @abstractmethod
     def _move_h(self, H: FloatArray, P: FloatArray, G: Wide, free: npt.NDArray[np.uint8]) -> None:
         """Lower ``½⟨Hᵀ H, G⟩ - ⟨P, H⟩ + penalties`` over some frames of H, in place."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _move_w(self, Q: Wide, S: Wide) -> None:
         """Lower ``½⟨S, W Wᵀ⟩ - ⟨Q, W⟩ + penalties`` over W, in place."""
-        raise NotImplementedError
 
     def _update(self) -> float:
         """Move H, then W; return the objective afterwards."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -67,11 +67,6 @@ class JointUpdate:
        repeat the two minima within one bound; we take each once, and hold moves within a factor
        of 1e6 and factors above 1e-16.
     """
-
-    betas: ClassVar[frozenset[float] | None] = None
-    takes_weights: ClassVar[bool] = True
-    takes_penalties: ClassVar[frozenset[str]] = frozenset()
-    takes_held: ClassVar[bool] = False
 
     def __init__(self, problem: Problem, W: FloatArray, H: FloatArray) -> None:
         self.W, self.H, self._problem = W, H, problem

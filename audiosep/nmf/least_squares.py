@@ -7,7 +7,7 @@ between them costs K² per frame and bin, so that it pays to do it well.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,13 +22,12 @@ __all__ = ["HALS", "AcceleratedHALS", "AlternatingLeastSquares", "ProjectedGradi
 # Their arguments are checked by the compiler, not by the type checker.
 _DESCEND_COLUMNS: Any = kernels.descend_columns
 _DESCEND_ROWS: Any = kernels.descend_rows
-_DESCEND_HELD: Any = kernels.descend_held
 _PIVOT_ROWS: Any = kernels.pivot_rows
 
 _Flags = npt.NDArray[np.uint8]
 
 _SWEEPS = 2
-"""Sweeps of coordinate descent for each product with V: they cost a tenth of it (measured)."""
+"""Sweeps of coordinate descent for each product with V: that product costs far more."""
 
 _VANISHED = 1e6
 """Curvatures below this many smallest normal numbers are those of components that vanished."""
@@ -45,8 +44,7 @@ class HALS(GramSolver):
     Parameters
     ----------
     problem : Problem
-        beta 2, no weights; ``held`` is obeyed: the rows of W (the columns of H) keep the sum one,
-        which they must have at the start.
+        beta 2, no weights, nothing held.
     W : np.ndarray [shape=(n_components, n_bins)]
         Changed by :meth:`step`, and by nobody else as long as the solver is in use.
     H : np.ndarray [shape=(n_frames, n_components)]
@@ -68,15 +66,12 @@ class HALS(GramSolver):
        then it becomes zero.
     """
 
-    takes_held: ClassVar[bool] = True
-
     def _move_h(self, H: FloatArray, P: FloatArray, G: Wide, free: _Flags) -> None:
         _DESCEND_ROWS(H, P, *self._terms(G, self._on_h), free, _SWEEPS, self._least())
 
     def _move_w(self, Q: Wide, S: Wide) -> None:
-        descend = _DESCEND_HELD if self._problem.held == "w" else _DESCEND_COLUMNS
         terms = self._terms(S, self._on_w)
-        descend(
+        _DESCEND_COLUMNS(
             self.W, Q.astype(self.W.dtype), *terms, self._problem.free_w, _SWEEPS, self._least()
         )
 
@@ -86,23 +81,6 @@ class HALS(GramSolver):
     def _least(self) -> Any:
         dtype = self.W.dtype
         return dtype.type(np.finfo(dtype).tiny * _VANISHED)
-
-    def _update(self) -> float:
-        if self._problem.held != "h" or not self._moves_h:
-            return super()._update()
-        # A sum over all frames ties the slabs together: H moves as a whole, then W.
-        P = self._data.project(self.W) if self._P is None else self._P
-        turned = np.ascontiguousarray(self.H.T)
-        terms = self._terms(gram(self.W.T), self._on_h)
-        free = np.ascontiguousarray(self._data.free_h.T)
-        _DESCEND_HELD(turned, np.ascontiguousarray(P.T), *terms, free, _SWEEPS, self._least())
-        self.H[...] = turned.T
-        S = self._data.gram(self.H)
-        if not self._moves_w:
-            return self._value(inner(P, self.H), S)
-        Q = self._data.collect(self.H)
-        self._move_w(Q, S)
-        return self._value(inner(Q, self.W), S)
 
 
 _SAMPLED = 8
@@ -146,7 +124,7 @@ class AcceleratedHALS(HALS):
 
     def _sampling(self) -> int:
         """One frame of how many makes the sample; 1 for none."""
-        if self._problem.held == "h" or not (self._moves_w and self._moves_h):
+        if not (self._moves_w and self._moves_h):
             return 1
         n_frames = len(self.H)
         return max(1, min(_SAMPLED, n_frames // (_FRAMES_PER_COMPONENT * len(self.W))))
@@ -234,7 +212,7 @@ class AlternatingLeastSquares(GramSolver):
     Parameters
     ----------
     problem, W, H, w_l1, w_l2, h_l1, h_l2
-        As for :class:`HALS`, without ``held``.
+        As for :class:`HALS`.
 
     References
     ----------
@@ -285,7 +263,7 @@ class ProjectedGradient(GramSolver):
     Parameters
     ----------
     problem, W, H, w_l1, w_l2, h_l1, h_l2
-        As for :class:`HALS`, without ``held``.
+        As for :class:`HALS`.
 
     References
     ----------

@@ -22,7 +22,6 @@ __all__ = [
     "TILE",
     "descend",
     "descend_columns",
-    "descend_held",
     "descend_rows",
     "half_square",
     "inner",
@@ -165,60 +164,6 @@ def half_square(V, C):
             gap = np.float64(V[i, j]) - np.float64(C[i, j])
             total += gap * gap
     return 0.5 * total
-
-
-@kernel
-def onto_simplex(a, total):
-    """Nearest point ``x >= 0`` with ``Σ x = total`` to the vector a, in place.
-
-    ``x = max(a - θ, 0)`` with the one θ that gives the sum: found along the sorted entries.
-    """
-    if a.size == 0:
-        return
-    ordered = np.sort(a)[::-1]
-    reached = 0.0
-    threshold = 0.0
-    for i in range(ordered.size):
-        reached += ordered[i]
-        candidate = (reached - total) / (i + 1)
-        if i == 0 or ordered[i] > candidate:
-            threshold = candidate
-    for i in range(a.size):
-        a[i] = max(a[i] - threshold, 0.0)
-
-
-@kernel
-def descend_held(X, P, G, l1, l2, free, sweeps, least):
-    """:func:`descend` where each row of X (K, n) keeps the sum one.
-
-    All entries of a row have one curvature, so that the minimiser under the sum is the nearest
-    point of a simplex to the one without it. Entries that may not move keep their share.
-    """
-    K, n = X.shape
-    wide = np.empty(n, np.float64)
-    every_entry = free.shape[1] == n
-    for _ in range(sweeps):
-        for k in range(K):
-            curvature = np.float64(G[k, k] + l2[k])
-            if G[k, k] + l2[k] <= least:
-                continue
-            size = 0
-            total = 1.0
-            for j in range(n):
-                if free[k, j if every_entry else 0] == 0:
-                    total -= X[k, j]
-                    continue
-                slope = np.float64(P[k, j] - l1[k]) - np.float64(l2[k]) * X[k, j]
-                for m in range(K):
-                    slope -= np.float64(G[k, m]) * X[m, j]
-                wide[size] = X[k, j] + slope / curvature
-                size += 1
-            onto_simplex(wide[:size], max(total, 0.0))
-            at = 0
-            for j in range(n):
-                if free[k, j if every_entry else 0] != 0:
-                    X[k, j] = wide[at]
-                    at += 1
 
 
 @kernel

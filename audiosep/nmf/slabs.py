@@ -15,8 +15,8 @@ _TILE_ENTRIES = 1 << 17
 """Entries of a tile: 512 kB of float32, so that a tile and its ratios stay in cache."""
 _SMALL_PRODUCT = 1_000_000
 """Products of up to as many multiplications are made without copying the factors first, by the
-BLAS that NumPy and SciPy come with: 20 % faster at 16 components (measured), as long as there are
-some frames to work on together."""
+BLAS that NumPy and SciPy come with: faster at about 16 components, as long as there are some
+frames to work on together."""
 _FEWEST_FRAMES = 24
 
 
