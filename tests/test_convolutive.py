@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from audiosep.errors import Cancelled, ParameterError
 from audiosep.nmf.convolutive import factorize_convolutive
+from audiosep.nmf.convolutive_problem import gathered, lagged
 from audiosep.types import Stop
 
 BETAS = (0.0, 0.5, 1.0, 2.0, -1.0, 1.5, 3.0)
@@ -120,6 +121,43 @@ def test_one_frame_per_template_is_the_plain_factorization(beta):
     np.testing.assert_allclose(got.templates[:, :, 0], W, rtol=1e-9)
     np.testing.assert_allclose(got.activations, H, rtol=1e-9)
     np.testing.assert_allclose(got.losses, losses, rtol=1e-9)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@given(seed=seeds, n_frames=sizes, K=sizes, n_taps=sizes)
+def test_delays_equal_the_obvious_loop(dtype, seed, n_frames, K, n_taps):
+    rng = np.random.default_rng(seed)
+    H = rng.random((n_frames, K)).astype(dtype)
+    want = np.zeros((n_frames, n_taps, K), dtype)
+    for n in range(n_frames):
+        for tap in range(n_taps):
+            if n - tap >= 0:
+                want[n, tap] = H[n - tap]
+    got = lagged(H, n_taps)
+    np.testing.assert_array_equal(got, want.reshape(n_frames, -1))
+    np.testing.assert_array_equal(lagged(np.asfortranarray(H), n_taps), got)
+
+
+@pytest.mark.parametrize("rows", [1, None])
+@given(seed=seeds, n_frames=sizes, K=sizes, n_taps=sizes)
+def test_gathering_equals_the_obvious_loop(rows, seed, n_frames, K, n_taps):
+    rng = np.random.default_rng(seed)
+    S = rng.random((rows or n_frames, n_taps, K))
+    want = np.zeros((n_frames, K))
+    for n in range(n_frames):
+        for tap in range(n_taps):
+            if n + tap < n_frames:
+                want[n] += S[0 if rows == 1 else n + tap, tap]
+    got = gathered(S.reshape(len(S), -1), n_frames, n_taps)
+    np.testing.assert_allclose(got, want, rtol=1e-12)
+
+
+@given(seed=seeds, n_frames=sizes, K=sizes, n_taps=sizes)
+def test_gathering_is_the_transpose_of_delaying(seed, n_frames, K, n_taps):
+    rng = np.random.default_rng(seed)
+    H, S = rng.random((n_frames, K)), rng.random((n_frames, n_taps * K))
+    there = np.vdot(lagged(H, n_taps), S)
+    assert there == pytest.approx(np.vdot(H, gathered(S, n_frames, n_taps)), rel=1e-12)
 
 
 # Known answers

@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from audiosep.errors import ParameterError
 from audiosep.nmf.alternating import improve, multiply, solver_from, workers
-from audiosep.nmf.checks import flags, generator, non_negative, of_shape, tolerance
+from audiosep.nmf.checks import generator, tolerance
+from audiosep.nmf.convolutive_problem import ConvolutiveProblem, gathered, lagged, move_level
 from audiosep.nmf.divergence import beta_from, mm_exponent
 from audiosep.nmf.levels import absolute, to_unit_level
 from audiosep.nmf.statistics import Sums, statistics
@@ -72,7 +73,7 @@ class ConvolutiveFactorization:
     def _model(self, which: slice) -> FloatArray:
         W = np.ascontiguousarray(self.templates[:, which].transpose(2, 1, 0))
         H = np.ascontiguousarray(self.activations[which].T)
-        return (_lagged(H, len(W)) @ W.reshape(-1, W.shape[2])).T
+        return (lagged(H, len(W)) @ W.reshape(-1, W.shape[2])).T
 
 
 def factorize_convolutive(
@@ -186,7 +187,7 @@ def factorize_convolutive(
     solver = solver_from(solver)
     max_iter = whole_number("max_iter", max_iter, 0)
     tol = tolerance(tol)
-    problem = _Problem.from_arguments(
+    problem = ConvolutiveProblem.from_arguments(
         b, V, n_components, n_taps, templates, activations, weights,
         fixed_templates, fixed_activations,
     )  # fmt: skip
@@ -239,50 +240,6 @@ def _check_adapt(adapt: float | None, given: bool, solver: str) -> None:
         raise ParameterError("adapt moves templates by itself: use it with solver='mu'.")
 
 
-def _lagged(H: FloatArray, n_taps: int) -> FloatArray:
-    """Activations beside their delayed versions, so that the model is one product.
-
-    Parameters
-    ----------
-    H : np.ndarray [shape=(n_frames, n_components)]
-        Activations.
-    n_taps : int
-        Delays, from 0 frames.
-
-    Returns
-    -------
-    np.ndarray [shape=(n_frames, n_taps * n_components)]
-        Delay by delay; zeros come in from before the beginning.
-    """
-    n_frames, K = H.shape
-    out = np.zeros((n_frames, n_taps, K), H.dtype)
-    for tap in range(min(n_taps, n_frames)):
-        out[tap:, tap] = H[: n_frames - tap]
-    return out.reshape(n_frames, n_taps * K)
-
-
-def _gathered(S: FloatArray, n_frames: int, n_taps: int) -> FloatArray:
-    """Back from delayed versions to activations: the transpose of :func:`_lagged`.
-
-    Parameters
-    ----------
-    S : np.ndarray [shape=(n_frames or 1, n_taps * n_components)]
-        Sums per frame and delayed component; one row serves all frames.
-    n_frames, n_taps : int
-        How many.
-
-    Returns
-    -------
-    np.ndarray [shape=(n_frames, n_components)]
-        Sum over the delays that end inside.
-    """
-    full = np.broadcast_to(S, (n_frames, S.shape[1])).reshape(n_frames, n_taps, -1)
-    out = full[:, 0].copy()
-    for tap in range(1, min(n_taps, n_frames)):
-        out[: n_frames - tap] += full[tap:, tap]
-    return out
-
-
 class _Update:
     """Multiplicative updates of H (n_frames, K) and W (n_taps, K, n_bins), in place."""
 
@@ -308,7 +265,7 @@ class _Update:
         self._pull = pull
         if pull is not None:
             self._levelled = free_templates & free_activations
-            _move_level(W, H, self._levelled)
+            move_level(W, H, self._levelled)
             self._start = W.copy()
             self._moving = free_templates[:, np.newaxis]
 
@@ -321,10 +278,16 @@ class _Update:
         """Templates as the product with delayed activations wants them; a view."""
         return self._W.reshape(-1, self._W.shape[2])
 
-    def _sums(self, *, for_h: bool = False, for_w: bool = False) -> Sums:
-        delayed = _lagged(self._H, len(self._W))
+    def _sums(self, *, for_h: bool = False, for_w: bool = False, with_loss: bool = True) -> Sums:
+        delayed = lagged(self._H, len(self._W))
         return statistics(
-            self._V, self._stacked, delayed, for_h=for_h, for_w=for_w, **self._options
+            self._V,
+            self._stacked,
+            delayed,
+            for_h=for_h,
+            for_w=for_w,
+            with_loss=with_loss,
+            **self._options,
         )
 
     def step(self) -> float:
@@ -333,11 +296,11 @@ class _Update:
             sums = self._sums(for_h=True)
             losses.append(sums.loss)
             above, below = (
-                _gathered(S, len(self._H), len(self._W)) for S in (sums.above_h, sums.below_h)
+                gathered(S, len(self._H), len(self._W)) for S in (sums.above_h, sums.below_h)
             )
             multiply(self._H, above, below, self._free_h, self._exponent)
         if self._free_w.any():
-            sums = self._sums(for_w=True)
+            sums = self._sums(for_w=True, with_loss=not losses)
             losses.append(sums.loss)
             multiply(self._stacked, sums.above_w, sums.below_w, self._free_w, self._exponent)
             self._blend()
@@ -351,116 +314,7 @@ class _Update:
             return
         exponent, n_iter = self._pull
         share = self._W.dtype.type((1.0 - self._iteration / n_iter) ** exponent)
-        _move_level(self._W, self._H, self._levelled)
+        move_level(self._W, self._H, self._levelled)
         mixed = share * self._start + (1 - share) * self._W
         np.copyto(self._W, mixed, where=self._moving)
         self._iteration += 1
-
-
-def _move_level(W: FloatArray, H: FloatArray, which: npt.NDArray[np.bool_]) -> None:
-    """Make templates sum to one, in place, and multiply their activations by what they lost.
-
-    Parameters
-    ----------
-    W : np.ndarray [shape=(n_taps, n_components, n_bins)]
-        Templates.
-    H : np.ndarray [shape=(n_frames, n_components)]
-        Activations.
-    which : np.ndarray of bool [shape=(n_components,)]
-        Components it is done to; templates of zeros stay.
-    """
-    sums = W.sum(axis=(0, 2), dtype=np.float64)
-    sums = np.where(which & (sums > 0.0), sums, 1.0)
-    H *= sums.astype(H.dtype)
-    W /= sums[:, np.newaxis].astype(W.dtype)
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Problem:
-    """Checked arguments, frames-major: V (n_frames, n_bins), W0 (n_taps, K, n_bins)."""
-
-    V: FloatArray
-    dtype: np.dtype[Any]  # of the result
-    n_components: int
-    n_taps: int
-    W0: FloatArray | None
-    H0: FloatArray | None
-    fixed_templates: npt.NDArray[np.bool_]
-    fixed_activations: npt.NDArray[np.bool_]
-    weights: FloatArray | None
-
-    @classmethod
-    def from_arguments(
-        cls,
-        beta: float,
-        V: npt.ArrayLike,
-        n_components: int | None,
-        n_taps: int | None,
-        templates: npt.ArrayLike | None,
-        activations: npt.ArrayLike | None,
-        weights: npt.ArrayLike | None,
-        fixed_templates: bool | npt.ArrayLike,
-        fixed_activations: bool | npt.ArrayLike,
-    ) -> _Problem:
-        matrix = non_negative("V", V, None)
-        dtype = matrix.dtype
-        if beta < 0.0:
-            # Powers of the model below -2 leave the range of float32.
-            matrix = matrix.astype(np.float64, copy=False)
-        n_bins, n_frames = matrix.shape
-        K, T = n_components, n_taps
-        if templates is not None:
-            shape = non_negative("templates", templates, None, 3).shape
-            K, T = shape[1] if K is None else K, shape[2] if T is None else T
-        elif K is None and activations is not None:
-            K = len(non_negative("activations", activations, None))
-        if K is None:
-            raise ParameterError("give n_components, templates or activations.")
-        if T is None:
-            raise ParameterError("give n_taps, the length of a template in frames, or templates.")
-        K, T = whole_number("n_components", K, 1), whole_number("n_taps", T, 1)
-        W0 = of_shape("templates", templates, (n_bins, K, T), matrix.dtype)
-        H0 = of_shape("activations", activations, (K, n_frames), matrix.dtype)
-        G = of_shape("weights", weights, matrix.shape, matrix.dtype)
-        return cls(
-            V=matrix.T,
-            dtype=dtype,
-            n_components=K,
-            n_taps=T,
-            W0=None if W0 is None else W0.transpose(2, 1, 0),
-            H0=None if H0 is None else H0.T,
-            fixed_templates=flags("fixed_templates", fixed_templates, K, W0 is not None),
-            fixed_activations=flags("fixed_activations", fixed_activations, K, H0 is not None),
-            weights=None if G is None else np.array(G.T, order="C"),  # writable: one compilation
-        )
-
-    def start(
-        self, data: FloatArray, scale: float, rng: np.random.Generator
-    ) -> tuple[FloatArray, FloatArray]:
-        """Templates and activations to begin with, at the data's level."""
-        n_frames, n_bins = data.shape
-        K, T = self.n_components, self.n_taps
-        W = 0.1 + 0.9 * rng.random((T, K, n_bins))
-        W[n_frames:] = 0.0  # delays beyond the recording: nothing could ever be said of them
-        W /= W.sum(axis=(0, 2))[:, np.newaxis]
-        H = (0.1 + 0.9 * rng.random((n_frames, K))) * (data.mean(dtype=np.float64) * n_bins / K)
-        if self.W0 is not None:
-            W = np.array(self.W0, order="C")
-            # Templates of any level: start at activations that give the data's level.
-            H /= float(W.sum(axis=(0, 2), dtype=np.float64).mean()) or 1.0
-        H = H.astype(data.dtype)
-        if self.H0 is not None:
-            H = np.array(self.H0, order="C") / np.asarray(scale or 1.0, data.dtype)
-        return W.astype(data.dtype), H
-
-    def finish(self, W: FloatArray, H: FloatArray, scale: float) -> tuple[FloatArray, FloatArray]:
-        """Templates to sum one, activations at the data's own level; bins-major."""
-        H = H * np.asarray(scale, H.dtype)
-        _move_level(W, H, ~(self.fixed_templates | self.fixed_activations))
-        if self.H0 is not None:
-            # Silence, and levels far apart, must not touch what is fixed.
-            H = np.where(self.fixed_activations, self.H0, H)
-        return (
-            W.astype(self.dtype, copy=False).transpose(2, 1, 0),
-            np.ascontiguousarray(H.T, dtype=self.dtype),
-        )
