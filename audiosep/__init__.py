@@ -13,18 +13,33 @@ from audiosep._version import __version__
 if TYPE_CHECKING:
     from audiosep import nmf
     from audiosep.errors import AudiosepError
+    from audiosep.evaluation import evaluate, si_sdr
     from audiosep.io import read, write
     from audiosep.nmf.estimator import NMF
+    from audiosep.one_shots import cut_one_shots
     from audiosep.separator import Separation, Separator, separate
     from audiosep.transform import istft, stft
-    from audiosep.types import Audio, Factorization, Grouping, SourceModels, Spectrogram
+    from audiosep.types import (
+        Audio,
+        Factorization,
+        Grouping,
+        Melody,
+        Onsets,
+        SourceModels,
+        Spectrogram,
+    )
 
 _HOMES = {
+    "cut_one_shots": "audiosep.one_shots",
+    "evaluate": "audiosep.evaluation",
+    "si_sdr": "audiosep.evaluation",
     "NMF": "audiosep.nmf.estimator",
     "Audio": "audiosep.types",
     "AudiosepError": "audiosep.errors",
     "Factorization": "audiosep.types",
     "Grouping": "audiosep.types",
+    "Melody": "audiosep.types",
+    "Onsets": "audiosep.types",
     "Separation": "audiosep.separator",
     "Separator": "audiosep.separator",
     "SourceModels": "audiosep.types",
@@ -43,15 +58,20 @@ __all__ = [
     "AudiosepError",
     "Factorization",
     "Grouping",
+    "Melody",
+    "Onsets",
     "Separation",
     "Separator",
     "SourceModels",
     "Spectrogram",
     "__version__",
+    "cut_one_shots",
+    "evaluate",
     "istft",
     "nmf",
     "read",
     "separate",
+    "si_sdr",
     "stft",
     "write",
 ]

@@ -13,13 +13,21 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from audiosep.errors import OutputError
-from audiosep.io.formats import bits_from, check_format
+from audiosep.errors import OutputError, UsageError
+from audiosep.io.evidence import (
+    melody_csv,
+    onsets_csv,
+    write_drum_midi,
+    write_midi,
+    write_text,
+)
+from audiosep.io.formats import Bits, Format, bits_from, check_format
 from audiosep.io.reading import sha256_of
-from audiosep.io.writing import beside, move_run, write_stems
-from audiosep.types import Audio
+from audiosep.io.writing import beside, move_run, write, write_stems
+from audiosep.notes import notes_of
+from audiosep.types import Audio, Melody, Onsets
 
-__all__ = ["RECORD_NAME", "Saved", "read_record", "save_stems"]
+__all__ = ["RECORD_NAME", "Saved", "output_wanted", "read_record", "save_stems"]
 
 RECORD_NAME = "audiosep.json"
 
@@ -30,14 +38,19 @@ class _Separated(Protocol):
     @property
     def mixture(self) -> Audio: ...
     @property
+    def melody(self) -> Melody | None: ...
+    @property
+    def onsets(self) -> Onsets | None: ...
+    @property
     def record(self) -> dict[str, Any]: ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class Saved:
-    """Where the stems are, and the record as written."""
+    """Where the stems and what came with them are, and the record as written."""
 
     paths: dict[str, Path]
+    extras: dict[str, Path]
     record: dict[str, Any]
 
 
@@ -56,9 +69,13 @@ def save_stems(
     format_name: str = "wav",
     bits: int | str | None = None,
     *,
+    one_shots: int = 0,
     fresh: bool = False,
 ) -> Saved:
     """Write the stems and the record of a separation into the folder `place`.
+
+    A melody comes with them as ``melody.csv`` and ``melody.mid``, onsets as ``onsets.csv`` and
+    ``onsets.mid``.
 
     Parameters
     ----------
@@ -71,6 +88,9 @@ def save_stems(
         Container.
     bits : {16, 24, "float"}, optional
         By default the depth of the recording.
+    one_shots : int >= 0
+        How many single strokes of each piece to write as ``one-shot-<piece>-<number>``, where
+        there are onsets.
     fresh : bool
         Refuse to replace anything: `place` was free when the work began.
 
@@ -88,6 +108,8 @@ def save_stems(
     ParameterError
         If the format or the depth does not exist, or the format cannot hold that depth, the
         channels or the rate.
+    UsageError
+        If one-shots are wanted of a separation without onsets.
     """
     began = time.perf_counter()
     record = dict(separation.record)
@@ -95,6 +117,8 @@ def save_stems(
     format_ = check_format(format_name, wanted)
     depth = bits_from(record["input"]["bits"]) if wanted is None else wanted
     warnings: list[str] = []
+    if one_shots and separation.onsets is None:
+        raise UsageError("one-shots are cut at the onsets of drums; use the preset drums.")
     if format_ == "flac" and depth == "float":
         depth = 24
         warnings.append("flac holds no float samples, so the stems have 24 bits.")
@@ -103,10 +127,14 @@ def save_stems(
         written = write_stems(
             folder, separation.stems, separation.mixture, bits=depth, format_=format_
         )
+        extras = [
+            *_write_evidence(folder, separation),
+            *_write_one_shots(folder, separation, one_shots, format_, written.bits),
+        ]
         record |= {
             "null_test_db": written.null_test_db,
             "bits": written.bits,
-            "output": {"format": format_name, "bits": None if bits is None else str(bits)},
+            "output": output_wanted(format_name, bits, one_shots),
             "warnings": [*record["warnings"], *warnings, *written.warnings],
             "stems": {
                 name: {
@@ -116,6 +144,7 @@ def save_stems(
                 }
                 for name, file in written.files.items()
             },
+            "files": {file: {"sha256": _digest(folder / file)} for file in extras},
             "timings_s": {
                 **record["timings_s"],
                 "write": round(time.perf_counter() - began, 3),
@@ -127,11 +156,55 @@ def save_stems(
         move_run(
             folder,
             target,
-            [*written.files.values(), RECORD_NAME],
-            [RECORD_NAME, *_stem_files(read_record(target))],
+            [*written.files.values(), *extras, RECORD_NAME],
+            [RECORD_NAME, *_recorded_files(read_record(target))],
             fresh=fresh,
         )
-    return Saved(paths={name: place / file for name, file in written.files.items()}, record=record)
+    return Saved(
+        paths={name: place / file for name, file in written.files.items()},
+        extras={file: place / file for file in extras},
+        record=record,
+    )
+
+
+def output_wanted(format_name: str, bits: int | str | None, one_shots: int) -> dict[str, Any]:
+    """What was asked for, as the record keeps it: a run is done again where it differs."""
+    wanted = {"format": format_name, "bits": None if bits is None else str(bits)}
+    return wanted | ({"one_shots": one_shots} if one_shots else {})
+
+
+def _write_evidence(folder: Path, separation: _Separated) -> list[str]:
+    """Write the melody and the onsets; return the names of the files."""
+    files: list[str] = []
+    if (melody := separation.melody) is not None:
+        write_text(folder / "melody.csv", melody_csv(melody))
+        write_midi(
+            folder / "melody.mid",
+            [(note.start_s, note.end_s, note.pitch, note.strength) for note in notes_of(melody)],
+        )
+        files += ["melody.csv", "melody.mid"]
+    if (onsets := separation.onsets) is not None:
+        write_text(folder / "onsets.csv", onsets_csv(onsets))
+        write_drum_midi(folder / "onsets.mid", onsets)
+        files += ["onsets.csv", "onsets.mid"]
+    return files
+
+
+def _write_one_shots(
+    folder: Path, separation: _Separated, count: int, format_: Format, bits: Bits
+) -> list[str]:
+    """Write single strokes in the format of the stems; return the names of the files."""
+    if not count or separation.onsets is None:
+        return []
+    from audiosep.one_shots import cut_one_shots
+
+    cuts = cut_one_shots(separation.stems, separation.onsets, count)
+    container: Format = "wav" if bits == "float" else format_
+    files = []
+    for name, audio in cuts.items():
+        files.append(f"one-shot-{name}.{container}")
+        write(folder / files[-1], audio, bits=bits, format=container)
+    return files
 
 
 def _target(place: Path) -> Path:
@@ -159,11 +232,12 @@ def _write_record(path: Path, text: str) -> None:
         raise OutputError(f"cannot write {path.name}: {error.strerror}.") from None
 
 
-def _stem_files(record: dict[str, Any] | None) -> list[str]:
+def _recorded_files(record: dict[str, Any] | None) -> list[str]:
     """File names in a record that anyone may have written: nothing outside its folder."""
-    stems = (record or {}).get("stems")
+    stems, files = (record or {}).get("stems"), (record or {}).get("files")
     entries = stems.values() if isinstance(stems, dict) else ()
     names = [entry.get("file") for entry in entries if isinstance(entry, dict)]
+    names += list(files) if isinstance(files, dict) else []
     return [n for n in names if isinstance(n, str) and n == Path(n).name and n not in ("", "..")]
 
 

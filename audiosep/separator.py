@@ -12,13 +12,15 @@ from typing import Any
 import numpy.typing as npt
 
 from audiosep._version import __version__
+from audiosep.dictionaries import load_dictionary
 from audiosep.errors import ParameterError, UsageError
+from audiosep.io.reading import sha256_of
 from audiosep.loading import load_mixture
-from audiosep.masks import exponent_from, wiener_masks
+from audiosep.masks import exponent_from
 from audiosep.methods import MethodSettings, load_method
 from audiosep.nmf.divergence import beta_from
-from audiosep.presets import DEFAULT_PRESET, load_preset
-from audiosep.render import render
+from audiosep.presets import DEFAULT_PRESET, Preset, load_preset
+from audiosep.render import Analysis, render
 from audiosep.save import save_stems
 from audiosep.threads import one_blas_thread, resolve_threads
 from audiosep.transform import stft
@@ -26,6 +28,8 @@ from audiosep.types import (
     Audio,
     Factorization,
     Grouping,
+    Melody,
+    Onsets,
     Progress,
     ignore_progress,
     whole_number,
@@ -54,6 +58,10 @@ class Separation:
     record : dict
         Version, settings, seed, input, timings, losses, notes, warnings: enough to repeat the
         run. Only JSON types.
+    melody : Melody or None
+        Pitch of the voice, where the method follows one.
+    onsets : Onsets or None
+        When which drum was struck, where the method hears it.
     """
 
     stems: Mapping[str, Audio]
@@ -61,6 +69,8 @@ class Separation:
     factorization: Factorization | None
     grouping: Grouping | None
     record: dict[str, Any]
+    melody: Melody | None = None
+    onsets: Onsets | None = None
 
     def save(
         self,
@@ -68,11 +78,13 @@ class Separation:
         *,
         format: str = "wav",  # noqa: A002
         bits: int | str | None = None,
+        one_shots: int = 0,
     ) -> dict[str, Path]:
         """Write ``<stem>.wav`` for each stem, and ``audiosep.json`` last.
 
-        The files are written beside their place, read again and checked to sum to the mixture
-        (sample for sample in integer formats), then moved into it.
+        A melody and onsets are written as CSV and MIDI files. The files are written beside their
+        place, read again and checked to sum to the mixture (sample for sample in integer
+        formats), then moved into it.
 
         Parameters
         ----------
@@ -83,6 +95,8 @@ class Separation:
         bits : {16, 24, "float"}, optional
             By default what the recording had: 16 and 24 stay, 8-bit and lossy become 24,
             everything else 32-bit float. Float where a stem would leave the integer range.
+        one_shots : int >= 0
+            How many single strokes of each drum to write besides, where there are onsets.
 
         Returns
         -------
@@ -95,8 +109,11 @@ class Separation:
             If they cannot be written.
         ParameterError
             If the format cannot hold them, or `format` or `bits` is unknown.
+        UsageError
+            If one-shots are wanted where there are no onsets.
         """
-        return save_stems(self, Path(os.fspath(directory)), format, bits).paths
+        n_each = whole_number("one_shots", one_shots, 0)
+        return save_stems(self, Path(os.fspath(directory)), format, bits, one_shots=n_each).paths
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,6 +134,8 @@ class Separator:
         Iterations; None takes the recipe's.
     mask_exponent : float, optional
         0.1 to 10; None takes the recipe's.
+    dictionary : path-like, optional
+        Templates (safetensors) instead of those that the recipe brings.
     seed : int
         Start of the random numbers: the same seed gives the same bytes.
     n_threads : int, optional
@@ -126,6 +145,8 @@ class Separator:
     ------
     UsageError
         If the preset does not exist, or a setting does not fit it or is out of range.
+    DictionaryError
+        If the dictionary cannot be read or is none.
 
     Examples
     --------
@@ -143,11 +164,14 @@ class Separator:
     beta: float | str | None = None
     max_iter: int | None = None
     mask_exponent: float | None = None
+    dictionary: str | os.PathLike[str] | None = None
     seed: int = 0
     n_threads: int | None = None
 
     def __post_init__(self) -> None:
         recipe = load_preset(self.preset)
+        if self.dictionary is not None:
+            self._check_dictionary(recipe)
         self._normalise("n_sources", 1, MOST_SOURCES)
         self._normalise("n_components", 1, MOST_COMPONENTS)
         self._normalise("max_iter", 1)
@@ -174,10 +198,20 @@ class Separator:
         if value is not None:
             object.__setattr__(self, name, whole_number(name, value, low, high))
 
+    def _check_dictionary(self, recipe: Preset) -> None:
+        """Refuse a file that is no dictionary before any work is done."""
+        if not recipe.dictionary:
+            raise UsageError(f"the preset {self.preset} uses no dictionary; leave it out.")
+        path = Path(os.fspath(self.dictionary or ""))
+        load_dictionary(path)
+        object.__setattr__(self, "dictionary", path)
+
     def settings(self) -> dict[str, Any]:
         """All settings that decide about the result, as given, in JSON types."""
         given = asdict(self)
         del given["n_threads"]
+        if self.dictionary is not None:  # what counts is its content
+            given["dictionary"] = sha256_of(Path(self.dictionary))
         return given
 
     def separate(
@@ -226,23 +260,32 @@ class Separator:
         )
         clock.lap("read")
         threads = resolve_threads(self.n_threads)
+        reasons: tuple[str, ...] = ()
         settings = MethodSettings(
             n_sources=self.n_sources,
             n_components=self.n_components,
             beta=None if self.beta is None else beta_from(self.beta),
             max_iter=self.max_iter,
+            dictionary=None if self.dictionary is None else load_dictionary(self.dictionary),
             seed=self.seed,
             n_threads=threads,
         )
         with one_blas_thread():
+            if recipe.chooses:
+                from audiosep.methods.auto import choose_recipe  # compiles: not at start-up
+
+                choice = choose_recipe(mixture, recipe, settings)
+                recipe, reasons = choice.recipe, (choice.reason,)
+                clock.lap("choose")
             progress("transform", 0.0)
-            spectrogram = stft(mixture, n_threads=threads)
+            spectrogram = stft(mixture, window_s=recipe.window_s, n_threads=threads)
             clock.lap("transform")
             models = load_method(recipe.method)(spectrogram, settings, progress)
             clock.lap("model")
             exponent = recipe.mask_exponent if self.mask_exponent is None else self.mask_exponent
-            masks = wiener_masks(models.values, exponent, overwrite=True)
-            stems = render(spectrogram, masks, models.names, mixture, threads, progress)
+            analysis = Analysis.of(spectrogram)
+            del spectrogram  # for long recordings the largest of all
+            stems = render(mixture, models, analysis, exponent, threads, progress)
             clock.lap("render")
         result = models.factorization
         record: dict[str, Any] = {
@@ -253,12 +296,10 @@ class Separator:
             "settings": self.settings(),
             "analysis": {
                 "mask_exponent": exponent,
-                "n_fft": spectrogram.n_fft,
-                "hop_length": spectrogram.hop_length,
-                "window": spectrogram.window,
+                **asdict(analysis),
             },
             "input": about["input"],
-            "notes": list(models.notes),
+            "notes": [*reasons, *models.notes],
             "warnings": about["warnings"],
             "losses": list(models.losses),
             "n_iter": max(0, len(models.losses) - 1),
@@ -270,6 +311,8 @@ class Separator:
             mixture=mixture,
             factorization=result,
             grouping=models.grouping,
+            melody=models.melody,
+            onsets=models.onsets,
             record=record,
         )
 
@@ -284,6 +327,7 @@ def separate(
     beta: float | str | None = None,
     max_iter: int | None = None,
     mask_exponent: float | None = None,
+    dictionary: str | os.PathLike[str] | None = None,
     seed: int = 0,
     n_threads: int | None = None,
     start: float = 0.0,
@@ -298,7 +342,7 @@ def separate(
         A sound file, or samples at full scale 1.0. Never changed.
     sr : int, optional
         Sample rate in Hz; needed with an array.
-    preset, n_sources, n_components, beta, max_iter, mask_exponent, seed, n_threads
+    preset, n_sources, n_components, beta, max_iter, mask_exponent, dictionary, seed, n_threads
         See :class:`Separator`.
     start, duration : float
         Part of a file in seconds.
@@ -325,6 +369,7 @@ def separate(
         beta=beta,
         max_iter=max_iter,
         mask_exponent=mask_exponent,
+        dictionary=dictionary,
         seed=seed,
         n_threads=n_threads,
     )

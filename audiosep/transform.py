@@ -24,7 +24,17 @@ import numpy.typing as npt
 from audiosep.errors import ParameterError
 from audiosep.types import Audio, FloatArray, Spectrogram
 
-__all__ = ["WINDOWS", "frame_length", "istft", "istft_blocks", "n_frames_of", "stft", "stft_frames"]
+__all__ = [
+    "BLOCK_FRAMES",
+    "WINDOWS",
+    "OverlapAdd",
+    "frame_length",
+    "istft",
+    "istft_blocks",
+    "n_frames_of",
+    "stft",
+    "stft_frames",
+]
 
 WINDOW_S = 0.093
 """Default window in seconds; see :func:`frame_length`."""
@@ -33,6 +43,8 @@ OVERLAP = 4
 """Windows that cover each sample: the hop is the window divided by this."""
 
 BLOCK_FRAMES = 256
+"""Frames transformed at once; the bits of a transform are those of these blocks."""
+
 _MIN_N_FFT = 16
 
 ComplexArray = npt.NDArray[np.complexfloating[Any, Any]]
@@ -217,6 +229,94 @@ def stft(
     )
 
 
+class OverlapAdd:
+    """Inverse transform of one channel, fed with frames as they come.
+
+    Griffin & Lim (1984), eq. 6: overlap-add of the windowed inverse frames divided by the sum of
+    the squared windows. Samples are given out as soon as no later frame reaches them.
+
+    Parameters
+    ----------
+    n_fft, hop_length, window
+        As given to the forward transform.
+    n_samples : int
+        Length of the result.
+    n_threads : int
+        Workers of the FFT.
+
+    Raises
+    ------
+    ParameterError
+        If the lengths do not fit each other.
+    """
+
+    def __init__(
+        self,
+        *,
+        n_fft: int,
+        hop_length: int,
+        n_samples: int,
+        window: str = "sqrt_hann",
+        n_threads: int = 1,
+    ) -> None:
+        _check_lengths(n_fft, hop_length)
+        self._n_fft, self._hop, self._window = n_fft, hop_length, window
+        self._n_threads = n_threads
+        self._left = n_samples
+        self._skip = n_fft // 2  # samples before the signal's first one
+        self._carry: FloatArray = np.zeros(0)
+        self._norm: FloatArray = np.zeros(0)
+
+    def add(self, block: ComplexArray) -> FloatArray:
+        """Add consecutive frames.
+
+        Parameters
+        ----------
+        block : np.ndarray [shape=(any, n_bins)]
+            Frames first; none is allowed.
+
+        Returns
+        -------
+        np.ndarray [shape=(some,)]
+            The next samples, perhaps none.
+        """
+        import scipy.fft
+
+        if len(block) == 0:
+            return np.zeros(0, dtype=self._carry.dtype)
+        n_fft, hop = self._n_fft, self._hop
+        frames = np.asarray(scipy.fft.irfft(block, n=n_fft, axis=-1, workers=self._n_threads))
+        win = _window(self._window, n_fft, frames.dtype)
+        frames *= win
+        length = (len(frames) - 1) * hop + n_fft
+        out = np.zeros(length, dtype=frames.dtype)
+        weight = np.zeros(length, dtype=frames.dtype)
+        out[: len(self._carry)] = self._carry
+        weight[: len(self._norm)] = self._norm
+        squared = win * win
+        for index, frame in enumerate(frames):
+            at = index * hop
+            out[at : at + n_fft] += frame
+            weight[at : at + n_fft] += squared
+        done = len(frames) * hop
+        self._carry, self._norm = out[done:].copy(), weight[done:].copy()
+        return self._given(_normalised(out[:done], weight[:done]))
+
+    def end(self) -> FloatArray:
+        """Return the samples that are left, with zeros where no frame reaches."""
+        tail = self._given(_normalised(self._carry, self._norm))
+        rest = np.zeros(self._left, dtype=tail.dtype)
+        self._left = 0
+        return np.concatenate([tail, rest])
+
+    def _given(self, ready: FloatArray) -> FloatArray:
+        before = min(self._skip, len(ready))
+        self._skip -= before
+        ready = ready[before : before + self._left]
+        self._left -= len(ready)
+        return ready
+
+
 def istft_blocks(
     blocks: Iterable[ComplexArray],
     *,
@@ -226,10 +326,7 @@ def istft_blocks(
     window: str = "sqrt_hann",
     n_threads: int = 1,
 ) -> Iterator[FloatArray]:
-    """Inverse transform of one channel, streamed.
-
-    Griffin & Lim (1984), eq. 6: overlap-add of the windowed inverse frames divided by the sum of
-    the squared windows. Samples are given out as soon as no later frame reaches them.
+    """Inverse transform of one channel, streamed; see :class:`OverlapAdd`.
 
     Parameters
     ----------
@@ -247,44 +344,20 @@ def istft_blocks(
     np.ndarray [shape=(some,)]
         Consecutive samples; `n_samples` in all.
     """
-    import scipy.fft
-
-    _check_lengths(n_fft, hop_length)
-    position = -(n_fft // 2)  # of the first sample in the carry, in the signal's time
-    carry: FloatArray = np.zeros(0)
-    norm: FloatArray = np.zeros(0)
-    given = 0
+    inverse = OverlapAdd(
+        n_fft=n_fft,
+        hop_length=hop_length,
+        n_samples=n_samples,
+        window=window,
+        n_threads=n_threads,
+    )
     for block in blocks:
-        if len(block) == 0:
-            continue
-        frames = np.asarray(scipy.fft.irfft(block, n=n_fft, axis=-1, workers=n_threads))
-        win = _window(window, n_fft, frames.dtype)
-        frames *= win
-        length = (len(frames) - 1) * hop_length + n_fft
-        out = np.zeros(length, dtype=frames.dtype)
-        weight = np.zeros(length, dtype=frames.dtype)
-        out[: len(carry)] = carry
-        weight[: len(norm)] = norm
-        squared = win * win
-        for index, frame in enumerate(frames):
-            at = index * hop_length
-            out[at : at + n_fft] += frame
-            weight[at : at + n_fft] += squared
-        done = len(frames) * hop_length
-        ready = _normalised(out[:done], weight[:done])
-        carry, norm = out[done:].copy(), weight[done:].copy()
-        ready = ready[max(0, -position) :]
-        position += done
-        ready = ready[: n_samples - given]
-        given += len(ready)
+        ready = inverse.add(block)
         if len(ready):
             yield ready
-    tail = _normalised(carry, norm)[max(0, -position) :][: n_samples - given]
-    given += len(tail)
+    tail = inverse.end()
     if len(tail):
         yield tail
-    if given < n_samples:
-        yield np.zeros(n_samples - given, dtype=tail.dtype)
 
 
 def _normalised(summed: FloatArray, weight: FloatArray) -> FloatArray:

@@ -18,6 +18,9 @@ __all__ = [
     "Factorization",
     "FloatArray",
     "Grouping",
+    "LazyModels",
+    "Melody",
+    "Onsets",
     "Progress",
     "SourceModels",
     "Spectrogram",
@@ -282,13 +285,113 @@ class Grouping:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class Melody:
+    """Pitch of a voice over time.
+
+    Parameters
+    ----------
+    times_s : np.ndarray [shape=(n,), dtype=float64]
+        Middle of each frame in seconds, increasing.
+    f0_hz : np.ndarray [shape=(n,), dtype=float64]
+        Fundamental frequency in Hz; 0 where nothing sings.
+    strengths : np.ndarray [shape=(n,), dtype=float64]
+        0 to 1: how much there is of it.
+
+    Raises
+    ------
+    ParameterError
+        If the shapes differ or a value is out of range.
+    """
+
+    times_s: npt.NDArray[np.float64]
+    f0_hz: npt.NDArray[np.float64]
+    strengths: npt.NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        _check_times(self.times_s)
+        _check_values("f0_hz", self.f0_hz, self.times_s, np.inf)
+        _check_values("strengths", self.strengths, self.times_s, 1.0)
+        if self.f0_hz.size > 1 and np.diff(self.times_s).min() <= 0:
+            raise ParameterError("times_s must increase.")
+
+    @property
+    def voiced(self) -> npt.NDArray[np.bool_]:
+        """Where something sings."""
+        return self.f0_hz > 0
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Onsets:
+    """When something was struck, and what.
+
+    Parameters
+    ----------
+    times_s : np.ndarray [shape=(n,), dtype=float64]
+        In seconds, never falling.
+    labels : tuple of str
+        What was struck at each of them, for example ``"kick"``.
+    strengths : np.ndarray [shape=(n,), dtype=float64]
+        0 to 1, relative to the loudest of the same label.
+
+    Raises
+    ------
+    ParameterError
+        If the lengths differ or a value is out of range.
+    """
+
+    times_s: npt.NDArray[np.float64]
+    labels: tuple[str, ...]
+    strengths: npt.NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        _check_times(self.times_s)
+        _check_values("strengths", self.strengths, self.times_s, 1.0)
+        if len(self.labels) != self.times_s.size:
+            raise ParameterError(f"{len(self.labels)} labels for {self.times_s.size} onsets.")
+        if self.times_s.size > 1 and np.diff(self.times_s).min() < 0:
+            raise ParameterError("times_s must not fall.")
+
+
+def _check_times(times_s: npt.NDArray[np.float64]) -> None:
+    if times_s.ndim != 1 or not np.isfinite(times_s).all():
+        raise ParameterError(f"times_s must be finite and of one axis, got {times_s.shape}.")
+
+
+def _check_values(
+    name: str, values: npt.NDArray[np.float64], times_s: npt.NDArray[np.float64], top: float
+) -> None:
+    inside = np.isfinite(values).all() and ((values >= 0) & (values <= top)).all()
+    if values.shape != times_s.shape or not inside:
+        raise ParameterError(
+            f"{name} must be {times_s.size} numbers from 0 to {top:g}, one for each time."
+        )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LazyModels:
+    """Models that are computed for a few frames at a time, so that they need not fit in memory.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        ``(n_sources, 1 or n_channels, n_bins, n_frames)``.
+    frames : callable
+        ``frames(first, last)`` returns those frames as a new array of float32 of the shape
+        ``(n_sources, 1 or n_channels, last - first, n_bins)``, non-negative.
+    """
+
+    shape: tuple[int, int, int, int]
+    frames: Callable[[int, int], npt.NDArray[np.float32]]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class SourceModels:
     """A non-negative spectrogram model per source; masks share the mixture among them.
 
     Parameters
     ----------
-    values : np.ndarray [shape=(n_sources, 1 or n_channels, n_bins, n_frames), dtype=float32]
-        Non-negative. One channel serves all channels.
+    models : np.ndarray [shape=(n_sources, 1 or n_channels, n_bins, n_frames)] or LazyModels
+        float32, non-negative. One channel serves all channels.
     names : tuple of str
         Names of the stems.
     factorization : Factorization or None
@@ -301,24 +404,60 @@ class SourceModels:
         Objective of the main fit before the first and after each iteration, where there is one.
     stop : Stop or None
         Why that fit ended.
+    melody : Melody or None
+        Pitch of the voice, where the method follows one.
+    onsets : Onsets or None
+        When which piece was struck, where the method hears it.
 
     Raises
     ------
     ParameterError
-        If the shape of `values` does not fit the names.
+        If the shape of `models` does not fit the names.
     """
 
-    values: npt.NDArray[np.float32]
+    models: npt.NDArray[np.float32] | LazyModels
     names: tuple[str, ...]
     factorization: Factorization | None = None
     grouping: Grouping | None = None
     notes: tuple[str, ...] = ()
     losses: tuple[float, ...] = ()
     stop: Stop | None = None
+    melody: Melody | None = None
+    onsets: Onsets | None = None
 
     def __post_init__(self) -> None:
-        if self.values.ndim != 4 or len(self.names) != self.values.shape[0]:
+        if len(self.shape) != 4 or len(self.names) != self.shape[0]:
             raise ParameterError(
-                f"models of shape {self.values.shape} do not fit {len(self.names)} names; "
+                f"models of shape {self.shape} do not fit {len(self.names)} names; "
                 "expected (sources, channels, bins, frames)."
             )
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """``(n_sources, 1 or n_channels, n_bins, n_frames)``."""
+        return self.models.shape
+
+    @property
+    def values(self) -> npt.NDArray[np.float32]:
+        """All models at once, of that shape; lazy ones are computed anew each time."""
+        if isinstance(self.models, LazyModels):
+            return self.models.frames(0, self.shape[-1]).swapaxes(2, 3)
+        return self.models
+
+    def frames(self, first: int, last: int) -> npt.NDArray[np.float32]:
+        """Return a few frames of all models.
+
+        Parameters
+        ----------
+        first, last : int
+            From frame `first` up to, but without, frame `last`.
+
+        Returns
+        -------
+        np.ndarray [shape=(n_sources, 1 or n_channels, last - first, n_bins), dtype=float32]
+            A new array, frames first.
+        """
+        if isinstance(self.models, LazyModels):
+            return self.models.frames(first, last)
+        part = self.models[..., first:last].swapaxes(2, 3)
+        return np.array(part, dtype=np.float32, order="C")

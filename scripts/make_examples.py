@@ -1,7 +1,8 @@
-"""Render the example band of examples/audio: drums, bass, chords and melody, and their mixture.
+"""Render the examples band and song of examples/audio: their parts, and the mixtures.
 
-The tune is original. Each part is rendered alone by fluidsynth with the FluidR3 General MIDI
-soundfont (MIT), so that the four references are exactly what is in the mixture.
+The tunes are original. Each part is rendered alone by fluidsynth with the FluidR3 General MIDI
+soundfont (MIT), or sung by ``_singing.py``, so that the references are exactly what is in the
+mixture.
 
     apt-get install --no-install-recommends fluidsynth fluid-soundfont-gm
     pip install mido
@@ -22,6 +23,7 @@ from pathlib import Path
 
 import numpy as np
 import soundfile as sf
+from _singing import Syllable, sing
 
 SOUNDFONT = Path("/usr/share/sounds/sf2/FluidR3_GM.sf2")
 SR = 22050
@@ -30,6 +32,8 @@ BPM = 108
 TICKS = 480  # per quarter note
 PEAK_DBFS = -3.0
 BEATS = 18.5  # four bars of four, and the last chord
+SONG_BEATS = 16.0
+SONG_VOICE_DB = -20.0
 
 Note = tuple[float, float, int, int]
 """Start and length in beats, MIDI pitch, velocity."""
@@ -119,6 +123,27 @@ def band() -> dict[str, Part]:
     }
 
 
+def lyrics() -> list[Syllable]:
+    """What is sung: two phrases with a pause before each, syllables in beats."""
+    sung = (
+        *((1.0, 0.9, 62, "h", "a"), (1.95, 0.5, 64, "", "o"), (2.5, 1.4, 65, "s", "i")),
+        *((4.0, 0.5, 67, "t", "e"), (4.5, 0.5, 65, "", "a"), (5.0, 1.9, 64, "", "u")),
+        *((8.5, 0.45, 64, "s", "o"), (9.0, 0.95, 69, "", "a"), (10.0, 0.5, 67, "t", "i")),
+        *((10.5, 0.45, 65, "", "e"), (11.0, 0.95, 64, "s", "a"), (12.0, 2.6, 61, "h", "o")),
+    )
+    beat = 60 / BPM
+    return [
+        Syllable(at * beat, length * beat, pitch, consonant, vowel)
+        for at, length, pitch, consonant, vowel in sung
+    ]
+
+
+def voice(n_samples: int) -> np.ndarray:
+    """The singer at its level; mono, `n_samples` at SR."""
+    out = sing(lyrics(), n_samples / SR, SR)[:n_samples]
+    return out * 10 ** (SONG_VOICE_DB / 20) / np.sqrt(np.mean(out**2))
+
+
 def write_midi(part: Part, path: Path) -> None:
     import mido
 
@@ -172,7 +197,7 @@ def missing(soundfont: Path) -> list[str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Render the example band.")
+    parser = argparse.ArgumentParser(description="Render the examples band and song.")
     parser.add_argument(
         "--out", type=Path, default=Path("examples/audio"), help="folder to write to"
     )
@@ -183,14 +208,23 @@ def main() -> None:
             f"missing Debian packages: {', '.join(absent)}; install them with apt-get install."
         )
 
+    soundfont = arguments.soundfont
     n_samples = int(BEATS * 60 / BPM * SR)
-    folder = arguments.out / "band"
+    parts = {name: render(part, soundfont, n_samples) for name, part in band().items()}
+    write(arguments.out / "band", parts)
+    n_samples = int(SONG_BEATS * 60 / BPM * SR)
+    parts = {
+        name: render(band()[name], soundfont, n_samples) for name in ("drums", "bass", "chords")
+    }
+    write(arguments.out / "song", {"vocals": voice(n_samples), **parts})
+
+
+def write(folder: Path, parts: dict[str, np.ndarray]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    rendered = {name: render(part, arguments.soundfont, n_samples) for name, part in band().items()}
-    for name, samples in mix(rendered).items():
+    for name, samples in mix(parts).items():
         path = folder / ("mixture.flac" if name == "mixture" else f"ref_{name}.flac")
         sf.write(path, samples.astype(np.int16), SR, subtype="PCM_16", compression_level=1.0)
-        print(f"{path}: {n_samples / SR:.1f} s, {path.stat().st_size} bytes")
+        print(f"{path}: {len(samples) / SR:.1f} s, {path.stat().st_size} bytes")
 
 
 if __name__ == "__main__":

@@ -13,17 +13,19 @@ from pathlib import Path
 import files
 import numpy as np
 import pytest
+import soundfile as sf
 import typer.main
 
 import audiosep
 from audiosep import cli
 from audiosep.cli.app import app
 from audiosep.cli.wording import OPTION_OF, words_of
-from audiosep.errors import InputError, ParameterError, UsageError
+from audiosep.dictionaries import load_builtin, save_dictionary
+from audiosep.errors import DictionaryError, InputError, ParameterError, UsageError
 from audiosep.presets import preset_names
 
 SMALL = files.SMALL
-KEYS = {"input", "status", "stems", "null_test_db", "seconds", "error", "warnings"}
+KEYS = {"input", "status", "stems", "files", "null_test_db", "seconds", "error", "warnings"}
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -59,6 +61,103 @@ def split(run, *arguments, **around):
 
 def lines(text):
     return [json.loads(line) for line in text.splitlines()]
+
+
+# What was heard
+
+
+DRUMS = ["--preset", "drums", "--iterations", "2"]
+
+
+@pytest.fixture
+def loop(here):
+    """Two seconds of drums from the examples."""
+    path = Path(__file__).parent.parent / "examples" / "audio" / "drum_loop" / "mixture.flac"
+    samples, sr = sf.read(path, dtype="float32", stop=2 * 22050)
+    return files.write_sound("loop.wav", samples[np.newaxis], sr)
+
+
+def test_onsets_and_one_shots(inside, loop):
+    ended = inside("split", *DRUMS, "--one-shots", "1", "--json", loop)
+    (entry,) = lines(ended.out)
+    assert set(entry) == KEYS
+    assert {"kick", "snare", "hihat"} <= set(entry["stems"])
+    assert {"onsets.csv", "onsets.mid", "one-shot-kick-1.wav"} <= set(entry["files"])
+    for path in entry["files"].values():
+        assert Path(path).stat().st_size > 0
+    again = inside("split", *DRUMS, "--one-shots", "1", "--json", loop)
+    (skipped,) = lines(again.out)
+    assert skipped["status"] == "skipped"
+    assert skipped["files"] == entry["files"]
+
+
+def test_paths_of_what_was_heard_are_printed(inside, loop):
+    ended = inside("split", *DRUMS, loop)
+    assert "separated/loop/onsets.mid" in ended.out.splitlines()
+
+
+def test_another_number_of_one_shots_is_another_run(inside, loop):
+    inside("split", *DRUMS, loop)
+    ended = inside("split", *DRUMS, "--one-shots", "1", loop)
+    assert ended.code == 0
+    assert "separated/loop holds stems made in another output format" in ended.err
+    assert Path("separated/loop-2/one-shot-kick-1.wav").is_file()
+    assert not Path("separated/loop/one-shot-kick-1.wav").exists()
+
+
+def test_edited_onsets_are_not_replaced_and_missing_ones_are_made_again(inside, loop):
+    inside("split", *DRUMS, loop)
+    onsets = Path("separated/loop/onsets.csv")
+    written = onsets.read_bytes()
+    onsets.write_bytes(written + b"9.0,kick,1.0\n")
+    refused = inside("split", *DRUMS, loop)
+    assert refused.code == 5
+    assert "onsets.csv is damaged or edited since" in refused.err
+    onsets.unlink()
+    assert inside("split", *DRUMS, loop).code == 0
+    assert onsets.read_bytes() == written
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--preset", "stems", "--one-shots", "1"], "use --preset drums"),
+        (["--preset", "drums", "--one-shots", "-1"], "--one-shots -1 is out of range"),
+        (["--preset", "auto", "--dictionary", "d.safetensors"], "uses no dictionary"),
+    ],
+)
+def test_what_does_not_fit_the_preset_is_refused(inside, loop, arguments, words):
+    ended = inside("split", *arguments, loop)
+    assert ended.code == 2
+    assert words in ended.err
+    assert not Path("separated").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(None, "cannot read the dictionary"), (b"RIFF....", "not a dictionary"), (b"", "not a dict")],
+)
+def test_a_dictionary_that_is_none(inside, loop, content, words):
+    if content is not None:
+        Path("d.safetensors").write_bytes(content)
+    ended = inside("split", *DRUMS, "--dictionary", "d.safetensors", loop)
+    assert ended.code == DictionaryError.exit_code
+    assert words in ended.err
+    assert "d.safetensors" in ended.err
+    assert not Path("separated").exists()
+
+
+def test_a_dictionary_of_ones_own(inside, loop):
+    save_dictionary(load_builtin("drums"), "mine.safetensors")
+    (by_default,) = lines(inside("split", *DRUMS, "--json", loop).out)
+    ended = inside("split", *DRUMS, "--dictionary", "mine.safetensors", "--json", loop)
+    (entry,) = lines(ended.out)
+    assert entry["status"] == "done"  # another job, in a folder of its own
+    for name, path in entry["stems"].items():
+        theirs = files.sounds(by_default["stems"][name])
+        np.testing.assert_allclose(files.sounds(path), theirs, atol=0.01)
+    wrong = inside("split", "--preset", "stems", "--dictionary", "mine.safetensors", loop)
+    assert wrong.code != 0
 
 
 # Exit codes, by the installed command

@@ -51,7 +51,11 @@ def test_the_three_doors_have_the_same_defaults():
     for name in ("start", "duration"):
         assert by_function[name] == by_method[name] == by_command[name]
     by_saving = defaults(audiosep.Separation.save)
-    assert by_saving == {"format": by_command["format_"], "bits": by_command["bits"]}
+    assert by_saving == {
+        "format": by_command["format_"],
+        "bits": by_command["bits"],
+        "one_shots": by_command["one_shots"],
+    }
     assert by_command["preset"] == DEFAULT_PRESET == "auto"
 
 
@@ -181,7 +185,7 @@ def test_errors(name, code, parents):
 def test_every_command_and_option_has_help_and_is_documented():
     command = typer.main.get_command(cli_app.app)
     text = docs()
-    assert set(command.commands) == {"split", "info", "presets"}
+    assert set(command.commands) == {"split", "evaluate", "info", "presets"}
     for name, sub in command.commands.items():
         assert sub.help
         assert f"audiosep {name}" in text

@@ -35,14 +35,35 @@ def make(**changes):
     return Dictionary(**(values | changes))
 
 
+def make_patches(**changes):
+    rng = np.random.default_rng(3)
+    values = {
+        "templates": rng.uniform(0.1, 1.0, (50, 3, 12)).astype(np.float32),
+        "labels": ("kick", "snare", "hihat"),
+        "step_s": 0.01,
+    }
+    return make(**(values | changes))
+
+
 @pytest.fixture(scope="module")
 def script():
-    path = Path(__file__).resolve().parent.parent / "scripts" / "make_dictionaries.py"
-    spec = importlib.util.spec_from_file_location("make_dictionaries", path)
+    folder = Path(__file__).resolve().parent.parent / "scripts"
+    spec = importlib.util.spec_from_file_location(
+        "make_dictionaries", folder / "make_dictionaries.py"
+    )
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
+    sys.path.insert(0, str(folder))
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        sys.path.remove(str(folder))
     return module
+
+
+@pytest.fixture(scope="module")
+def drum_script(script):
+    return sys.modules["_make_drums"]
 
 
 def description(**changes):
@@ -92,6 +113,14 @@ def test_level_does_not_matter(tmp_path):
     [
         ({"templates": np.ones((50, 4))}, "float32"),
         ({"templates": np.ones(50, dtype=np.float32)}, "float32 .bands"),
+        ({"templates": np.ones((50, 4, 3, 2), dtype=np.float32)}, "float32 .bands"),
+        ({"templates": np.ones((50, 4, 0), dtype=np.float32)}, "float32 .bands"),
+        ({"templates": np.ones((50, 4, 3), dtype=np.float32)}, "patches need a step_s"),
+        ({"templates": np.ones((50, 4, 3), dtype=np.float32), "step_s": 0.0}, "0.0001 to 1"),
+        ({"templates": np.ones((50, 4, 3), dtype=np.float32), "step_s": "1"}, "0.0001 to 1"),
+        ({"templates": np.ones((50, 4, 3), dtype=np.float32), "step_s": np.nan}, "0.0001 to 1"),
+        ({"templates": np.zeros((50, 4, 3), dtype=np.float32), "step_s": 0.1}, "zero everywhere"),
+        ({"step_s": 0.01}, "these templates are spectra"),
         ({"templates": np.ones((50, 0), dtype=np.float32), "labels": ()}, "float32 .bands"),
         ({"templates": np.ones((50, 10_001), dtype=np.float32)}, "too many"),
         ({"templates": np.full((50, 4), np.nan, dtype=np.float32)}, "non-finite"),
@@ -132,6 +161,19 @@ def test_wrong_values_are_refused(changes, message):
         (tensors(), description(labels=[["a"], "b"]), "label"),
         (tensors(), description(version=2), "newer audiosep"),
         (tensors(), description(provenance=None), "description"),
+        (tensors(), description(step_s=0.01), "these templates are spectra"),
+        (tensors(templates=np.ones((3, 2, 4), dtype=np.float16)), description(), "step_s"),
+        (
+            tensors(templates=np.ones((3, 2, 4), dtype=np.float16)),
+            description(step_s="soon"),
+            "step_s",
+        ),
+        (tensors(templates=np.ones((3, 2, 4), dtype=np.float16)), description(step_s=-1), "step_s"),
+        (
+            tensors(templates=np.ones((3, 2, 4), dtype=np.float16)),
+            description(step_s=True),
+            "step_s",
+        ),
         (tensors(), {KEY: "{"}, "description"),
         (tensors(), {KEY: "[" * 100_000}, "description"),
         (tensors(), {KEY: "3"}, "description"),
@@ -181,13 +223,23 @@ def test_unwritable(tmp_path):
 @pytest.mark.parametrize("sr", RATES)
 @pytest.mark.parametrize("n_fft", [16, 256, 2048, 16384])
 def test_on_bins_of_every_grid(sr, n_fft):
-    for name in builtin_names():
-        W = load_builtin(name).on_bins(sr, n_fft)
-        assert W.shape == (1 + n_fft // 2, 80)
-        assert W.dtype == np.float32
-        assert np.isfinite(W).all()
-        assert (W > 0).all()
-        np.testing.assert_allclose(W.sum(axis=0, dtype=np.float64), 1.0, rtol=1e-5)
+    W = load_builtin("band").on_bins(sr, n_fft)
+    assert W.shape == (1 + n_fft // 2, 80)
+    assert W.dtype == np.float32
+    assert np.isfinite(W).all()
+    assert (W > 0).all()
+    np.testing.assert_allclose(W.sum(axis=0, dtype=np.float64), 1.0, rtol=1e-5)
+
+
+@pytest.mark.parametrize("sr", RATES)
+@pytest.mark.parametrize("n_fft", [128, 2048, 16384])
+def test_on_frames_of_every_grid(sr, n_fft):
+    W = load_builtin("drums").on_frames(sr, n_fft, n_fft // 4, longest_s=0.3)
+    assert W.shape == (1 + n_fft // 2, 5, max(1, round(0.3 * sr / (n_fft // 4))))
+    assert W.dtype == np.float32
+    assert np.isfinite(W).all()
+    assert (W > 0).all()
+    np.testing.assert_allclose(W.sum(axis=(0, 2), dtype=np.float64), 1.0, rtol=1e-5)
 
 
 def test_on_bins_is_exact_on_its_own_grid():
@@ -217,10 +269,75 @@ def test_on_bins_without_any_content_below_nyquist():
     np.testing.assert_allclose(W, 1 / 33, rtol=1e-5)
 
 
+def test_on_frames_is_exact_on_its_own_grid():
+    rng = np.random.default_rng(1)
+    templates = rng.uniform(0.1, 1.0, (129, 3, 7)).astype(np.float32)
+    made = make_patches(
+        templates=templates, frequencies_hz=np.arange(129) * 16000 / 256, step_s=64 / 16000
+    )
+    W = made.on_frames(16000, 256, 64)
+    np.testing.assert_allclose(W, templates / templates.sum(axis=(0, 2), keepdims=True), 1e-5)
+    short = made.on_frames(16000, 256, 64, longest_s=3 * 64 / 16000)
+    want = templates[:, :, :3] / templates[:, :, :3].sum(axis=(0, 2), keepdims=True)
+    np.testing.assert_allclose(short, want, 1e-5)
+
+
+def test_on_frames_keeps_times_in_seconds():
+    # A patch that swells linearly does so on any grid.
+    swell = np.broadcast_to(np.arange(1.0, 13.0), (50, 3, 12)).astype(np.float32)
+    made = make_patches(templates=np.ascontiguousarray(swell))
+    for hop in (40, 80, 240):
+        W = made.on_frames(16000, 256, hop).sum(axis=0)
+        n = W.shape[1]
+        assert n == round(0.12 * 16000 / hop)
+        want = np.minimum(1 + np.arange(n) * hop / 16000 / 0.01, 12.0)
+        np.testing.assert_allclose(W[0] / W[0, 0], want, rtol=1e-4)
+
+
+def test_one_step_and_one_frame():
+    made = make_patches(templates=np.ones((50, 3, 1), dtype=np.float32))
+    assert made.on_frames(16000, 256, 64).shape == (129, 3, 2)
+    assert made.on_frames(16000, 256, 8000).shape == (129, 3, 1)
+
+
+def test_on_frames_without_any_content_below_nyquist():
+    templates = np.zeros((50, 1, 4), dtype=np.float32)
+    templates[-1] = 1.0
+    W = make_patches(templates=templates, labels=("high",)).on_frames(4000, 64, 16)
+    np.testing.assert_allclose(W, 1 / W.size, rtol=1e-5)
+
+
+def test_patches_and_spectra_are_not_taken_for_each_other():
+    with pytest.raises(DictionaryError, match="patches in time, and spectra are needed"):
+        load_builtin("drums").on_bins(44100, 4096)
+    with pytest.raises(DictionaryError, match="spectra, and patches in time are needed"):
+        load_builtin("band").on_frames(44100, 2048, 512)
+
+
+@pytest.mark.parametrize(("hop_length", "longest_s"), [(0, None), (-1, None), (64, 0.0), (64, -1)])
+def test_on_frames_wrong_time(hop_length, longest_s):
+    with pytest.raises(ParameterError, match="longest_s"):
+        make_patches().on_frames(16000, 256, hop_length, longest_s=longest_s)
+
+
+def test_patches_round_trip(tmp_path):
+    made = make_patches()
+    save_dictionary(made, tmp_path / "a")
+    found = load_dictionary(tmp_path / "a")
+    assert found.step_s == made.step_s
+    assert found.labels == made.labels
+    want = made.on_frames(16000, 256, 64)
+    np.testing.assert_allclose(found.on_frames(16000, 256, 64), want, rtol=4e-3)
+    save_dictionary(found, tmp_path / "b")
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
 @pytest.mark.parametrize(("sr", "n_fft"), [(0, 1024), (-1, 1024), (44100, 0), (44100, 1023)])
 def test_on_bins_wrong_grid(sr, n_fft):
     with pytest.raises(ParameterError, match="even window"):
         make().on_bins(sr, n_fft)
+    with pytest.raises(ParameterError, match="even window"):
+        make_patches().on_frames(sr, n_fft, 256)
 
 
 def test_arrays_of_the_caller_are_unchanged(tmp_path):
@@ -235,17 +352,16 @@ def test_arrays_of_the_caller_are_unchanged(tmp_path):
 
 
 def test_builtin_names():
-    assert builtin_names() == ("band",)
-    with pytest.raises(DictionaryError, match="use one of band"):
+    assert builtin_names() == ("band", "drums")
+    with pytest.raises(DictionaryError, match="use one of band, drums"):
         load_builtin("orchestra")
     with pytest.raises(DictionaryError, match="no dictionary"):
         load_builtin("../data/band")
 
 
-@pytest.mark.parametrize("name", ["band"])
-def test_builtin_content(name):
+def test_content_of_band():
     # Judged by where the energy is, as the sounds were: nothing depends on a name.
-    found = load_builtin(name)
+    found = load_builtin("band")
     assert found.sources == ("drums", "bass", "other")
     labels = np.array(found.labels)
     assert [(labels == s).sum() for s in found.sources] == [20, 20, 40]
@@ -264,9 +380,41 @@ def test_builtin_content(name):
     assert np.median(low[labels == "other"]) < 0.3
 
 
+@pytest.mark.parametrize(("sr", "n_fft"), [(44100, 2048), (22050, 1024), (16000, 1024)])
+def test_content_of_drums(sr, n_fft):
+    found = load_builtin("drums")
+    assert found.labels == ("kick", "snare", "hihat", "tom", "cymbal")
+    assert found.templates.shape[2] * found.step_s > 0.3
+    assert "Rumpf" in found.provenance
+    W = dict(zip(found.labels, found.on_frames(sr, n_fft, n_fft // 4).swapaxes(0, 1), strict=True))
+    hz = np.arange(1 + n_fft // 2) * sr / n_fft
+    steps = {name: np.arange(patch.shape[1]) for name, patch in W.items()}
+    low = {name: patch[hz < 200].sum() for name, patch in W.items()}
+    high = {name: patch[hz > 2000].sum() for name, patch in W.items()}
+    middle = {name: (patch.sum(axis=0) * steps[name]).sum() for name, patch in W.items()}
+    assert low["kick"] > 0.5
+    assert high["kick"] < 0.22
+    assert high["hihat"] > 0.6
+    assert low["hihat"] < 0.1
+    assert low["hihat"] < low["snare"] < low["tom"] < low["kick"]
+    assert high["kick"] < high["snare"] < high["hihat"]
+    assert low["snare"] < 0.35
+    assert high["tom"] < 0.3
+    assert high["cymbal"] > 0.5
+    assert low["cymbal"] < 0.1
+    assert middle["cymbal"] > 1.5 * middle["hihat"]
+    for name, patch in W.items():
+        assert patch.sum(axis=0).argmax() * n_fft / 4 / sr < 0.05, name  # the stroke comes first
+
+
 def test_no_two_builtin_templates_are_the_same():
     for name in builtin_names():
-        W = load_builtin(name).on_bins(44100, 4096)
+        found = load_builtin(name)
+        if found.step_s is None:
+            W = found.on_bins(44100, 4096)
+        else:
+            W = found.on_frames(44100, 2048, 512)
+            W = W.swapaxes(1, 2).reshape(-1, W.shape[1])
         W = W / np.linalg.norm(W, axis=0)
         similarity = W.T @ W - np.eye(W.shape[1])
         assert similarity.max() < 0.999
@@ -290,12 +438,34 @@ def test_synthetic_drums_are_what_they_are_called(script):
     script.check_synthesis(drums)
     by_content = script.by_content(drums)
     for sound in by_content["kick"]:
-        assert script.shares(sound)[0] > 0.5
+        assert sys.modules["_drum_sounds"].shares(sound)[0] > 0.5
     for sound in by_content["hat"]:
-        low, high = script.shares(sound)
+        low, high = sys.modules["_drum_sounds"].shares(sound)
         assert high > 0.6
         assert low < 0.1
     assert sum(map(len, by_content.values())) == sum(map(len, drums.values()))
+
+
+def test_synthetic_drum_pieces_are_what_they_are_called(drum_script):
+    rng = np.random.default_rng(1)
+    for piece, synthesise in drum_script.SYNTHESISED.items():
+        sounds = synthesise(rng)
+        assert len(sounds) >= 8
+        assert all(drum_script.content_fits(piece, sound) for sound in sounds), piece
+        others = [name for name in ("kick", "snare", "hihat", "tom", "cymbal") if name != piece]
+        if piece in ("kick", "snare", "hihat"):
+            wrong = {name: drum_script.content_fits(name, sounds[0]) for name in others[:2]}
+            assert not any(wrong.values()), (piece, wrong)
+
+
+def test_a_patch_begins_at_the_stroke(drum_script):
+    sound = np.zeros(44100)
+    sound[9000:12000] = np.sin(np.arange(3000) * 0.1) * np.exp(-np.arange(3000) / 600)
+    patch = drum_script.patch_of(sound)
+    assert patch.shape == (1025, drum_script.N_TAPS)
+    assert patch.sum() == pytest.approx(1.0)
+    assert patch.sum(axis=0).argmax() <= 3
+    np.testing.assert_allclose(drum_script.patch_of(0.01 * sound[5000:]), patch, atol=1e-6)
 
 
 def test_interpolated_templates_agree_with_those_learnt_directly(script):

@@ -6,11 +6,16 @@ import doctest
 import importlib
 import pkgutil
 import re
+import shlex
+import shutil
+import sys
 from pathlib import Path
 
 import pytest
+import soundfile
 
 import audiosep
+from audiosep import cli
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -60,3 +65,65 @@ def test_every_option_is_in_the_readme():
     short = {"--out": "-o", "--sources": "-n", "--quiet": "-q", "--verbose": "-v"}
     for option in options:
         assert short.get(option, option) in README, option
+
+
+def commands():
+    """Each ``audiosep ...`` line of a code block in the documents, once."""
+    found = {}
+    for page in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]:
+        for block in re.findall(r"```\w*\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL):
+            for line in block.splitlines():
+                if line.startswith("audiosep "):
+                    found.setdefault(line.split("#")[0].strip(), page.name)
+    return [pytest.param(line, id=f"{page}: {line}") for line, page in found.items()]
+
+
+@pytest.fixture(scope="module")
+def studio(tmp_path_factory):
+    """A folder with the files that the documents speak of."""
+    folder = tmp_path_factory.mktemp("studio")
+    (folder / "examples").symlink_to(ROOT / "examples")
+    tapes = folder / "tapes"
+    tapes.mkdir()
+    audio = ROOT / "examples" / "audio"
+    for item, name in {
+        "band": "mix.wav",
+        "song": "song.wav",
+        "drum_loop": "loop.wav",
+        "speech_printer": "tapes/tape.wav",
+        "bach_trio": "more.flac",
+    }.items():
+        samples, sr = soundfile.read(audio / item / "mixture.flac", dtype="int16")
+        soundfile.write(folder / name, samples, sr)
+    references = folder / "references"
+    references.mkdir()
+    for source in ("vocals", "drums", "bass"):
+        shutil.copy(audio / "song" / f"ref_{source}.flac", references / f"{source}.flac")
+    shutil.copy(audio / "song" / "ref_chords.flac", references / "other.flac")
+    return folder
+
+
+@pytest.mark.parametrize("command", commands())
+def test_commands_of_the_documents(command, studio, monkeypatch, capsys):
+    monkeypatch.chdir(studio)
+    monkeypatch.setattr(sys, "argv", shlex.split(command))
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    said = capsys.readouterr()
+    assert (ended.value.code or 0) == 0, said.err
+    assert said.out
+
+
+PAGES = sorted((ROOT / "docs").rglob("*.md"))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_python_of_the_documents(page, studio, monkeypatch):
+    monkeypatch.chdir(studio)
+    known = {}  # the blocks of a page follow each other
+    for block in re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL):
+        exec(compile(block, page.name, "exec"), known)
+
+
+def test_commands_are_found():
+    assert len(commands()) >= 10

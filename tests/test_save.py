@@ -13,11 +13,11 @@ import pytest
 import soundfile as sf
 
 import audiosep
-from audiosep.errors import OutputError, ParameterError
+from audiosep.errors import OutputError, ParameterError, UsageError
 from audiosep.io import writing
 from audiosep.save import read_record, save_stems
 from audiosep.separator import Separation
-from audiosep.types import Audio
+from audiosep.types import Audio, Melody, Onsets
 
 SR = 8000
 
@@ -39,6 +39,58 @@ def separation(mixture=None, names=("low", "high"), bits=16):
         grouping=None,
         record=record,
     )
+
+
+def struck(given):
+    """The same separation with onsets of its first stem, and a melody."""
+    times = np.array([0.02, 0.12])
+    return replace(
+        given,
+        onsets=Onsets(times_s=times, labels=("low", "low"), strengths=np.array([1.0, 0.5])),
+        melody=Melody(
+            times_s=np.arange(25) * 0.01, f0_hz=np.full(25, 220.0), strengths=np.ones(25)
+        ),
+    )
+
+
+def test_what_was_heard_comes_with_the_stems(tmp_path):
+    place = tmp_path / "song"
+    saved = save_stems(struck(separation()), place, one_shots=2)
+    evidence = {"melody.csv", "melody.mid", "onsets.csv", "onsets.mid"}
+    cuts = {"one-shot-low-1.wav", "one-shot-low-2.wav"}
+    assert set(saved.extras) == evidence | cuts
+    on_disk = {path.name for path in place.iterdir()}
+    assert on_disk == {"low.wav", "high.wav", "audiosep.json"} | evidence | cuts
+    for name, file in saved.record["files"].items():
+        content = (place / name).read_bytes()
+        assert file == {"sha256": hashlib.sha256(content).hexdigest()}
+    assert saved.record["output"] == {"format": "wav", "bits": None, "one_shots": 2}
+    assert (place / "onsets.csv").read_text().startswith("time_s,label,strength\n0.0200,low,1.0")
+    for cut in cuts:
+        samples, sr = sf.read(place / cut)
+        assert sr == SR
+        assert samples.std() > 0
+        assert sf.info(place / cut).subtype == "PCM_16"
+
+
+def test_what_an_earlier_run_heard_goes_with_it(tmp_path):
+    place = tmp_path / "song"
+    save_stems(struck(separation()), place, one_shots=1)
+    save_stems(separation(), place)
+    assert {path.name for path in place.iterdir()} == {"low.wav", "high.wav", "audiosep.json"}
+
+
+def test_one_shots_in_the_format_of_the_stems(tmp_path):
+    saved = save_stems(struck(separation()), tmp_path / "song", "flac", 24, one_shots=1)
+    (cut,) = [name for name in saved.extras if name.startswith("one-shot")]
+    assert cut == "one-shot-low-1.flac"
+    assert sf.info(tmp_path / "song" / cut).subtype == "PCM_24"
+
+
+def test_one_shots_without_onsets_are_refused(tmp_path):
+    with pytest.raises(UsageError, match="use the preset drums"):
+        save_stems(separation(), tmp_path / "song", one_shots=1)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_stems_and_record(tmp_path):

@@ -199,7 +199,9 @@ def test_louder_in_louder_out(preset, power):
     y = tones()
     gain = np.float32(2.0**power)
     wanted = gain * stack(separate(y, SR, preset=preset))
-    np.testing.assert_array_equal(stack(separate(gain * y, SR, preset=preset)), wanted)
+    got = stack(separate(gain * y, SR, preset=preset))
+    # Numbers too small for float32 to be normal have fewer digits, that is all.
+    np.testing.assert_allclose(got, wanted, rtol=0, atol=1e-43)
 
 
 @pytest.mark.parametrize("preset", preset_names())

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import pytest
 
 import audiosep
+from audiosep.dictionaries import Dictionary, load_builtin
+from audiosep.errors import ParameterError
 from audiosep.methods._stems_bands import Bands
-from audiosep.methods._stems_ensemble import _blocks, _split, weigh_evidence
+from audiosep.methods._stems_ensemble import _blocks, _split, estimate_masks
+from audiosep.methods._stems_evidence import unpredicted, weigh_evidence
 from audiosep.methods._stems_hits import find_onsets, fit_hits, hit_patches
+from audiosep.methods._stems_width import centre_odds
 from audiosep.methods.base import MethodSettings
 from audiosep.methods.stems import model_stems
-from audiosep.types import Audio
+from audiosep.types import Audio, ignore_progress
 
 ONE_THREAD = MethodSettings(n_threads=1)
 
@@ -49,7 +54,7 @@ def spectrogram(samples, sr):
 
 
 @pytest.mark.parametrize("sr", [16000, 22050, 44100])
-def test_every_stem_is_closer_to_its_source_than_the_mixture(sr):
+def test_every_stem_is_far_closer_to_its_source_than_the_mixture(sr):
     sources = band(sr)
     mixture = sum(sources.values())
     result = audiosep.Separator(preset="stems", n_threads=1).separate(
@@ -58,7 +63,8 @@ def test_every_stem_is_closer_to_its_source_than_the_mixture(sr):
     assert list(result.stems) == ["drums", "bass", "other"]
     for name, source in sources.items():
         gain = si_sdr(source, result.stems[name].samples[0].astype(float)) - si_sdr(source, mixture)
-        assert gain > 6.0, f"{name} at {sr} Hz: {gain:.1f} dB"
+        floor = {"drums": 10.5, "bass": 9.3, "other": 30.0}[name]
+        assert gain > floor, f"{name} at {sr} Hz: {gain:.1f} dB"
 
 
 def masks_of(samples, sr, settings=ONE_THREAD):
@@ -88,7 +94,7 @@ def test_silence_inside_a_recording():
 
 
 def test_long_recordings_are_cut_into_blocks_that_fade():
-    samples = sum(band(8000, seconds=50.0).values())
+    samples = sum(band(8000, seconds=30.0).values())
     masks = masks_of(samples, 8000)
     assert np.isfinite(masks).all()
     np.testing.assert_allclose(masks.sum(axis=0), 1.0, atol=1e-5)
@@ -144,7 +150,7 @@ def test_it_says_what_it_decided_and_reports_progress():
 # --- the parts -----------------------------------------------------------------------------------
 
 
-def test_a_kick_below_200_hz_is_struck_and_a_pad_is_held():
+def test_without_phases_a_kick_is_what_rises_and_a_pad_what_stays():
     """A kick is narrow here: the median along frequency alone would hear a tone."""
     V = np.full((200, 400), 1e-3, np.float32)
     V[4:7, ::25] = V[4:7, 1::25] = V[4:7, 2::25] = 1.0
@@ -156,6 +162,165 @@ def test_a_kick_below_200_hz_is_struck_and_a_pad_is_held():
     pad = weigh_evidence(V, hz, 0.0232)
     assert pad.kick_trust < 0.1
     assert pad.shares[1, 5, 100] > 0.9
+
+
+def evidence_of(samples, sr=22050):
+    values = spectrogram(samples, sr)
+    bands = Bands.of(values.n_bins, values.bin_hz)
+    V = bands.pool(values.magnitude()) / bands.widths.astype(np.float32)[:, np.newaxis]
+    return values, weigh_evidence(V, bands.centres_hz, values.frame_s, unpredicted(values))
+
+
+def energy_share(values, share, below_hz=200.0):
+    n_low = round(below_hz / values.bin_hz)
+    energy = (np.abs(values.values[:, :n_low]) ** 2).sum(axis=0)
+    return float((energy * share[:n_low]).sum() / energy.sum())
+
+
+def test_kicks_are_drums_and_repeated_bass_notes_are_not():
+    """Both rise and fall again and again below 200 Hz; only the tones are predictable."""
+    sr, t = 22050, np.arange(6 * 22050) / 22050
+    notes = sum(
+        ((t >= at) & (t < at + 0.4)) * np.sin(2 * np.pi * hz * t)
+        for at, hz in zip(np.arange(0.1, 5.5, 0.5), [55.0, 65.4, 82.4, 98.0] * 3, strict=False)
+    )
+    for samples, low, high in ((band(sr)["drums"], 0.9, 1.0), (notes, 0.0, 0.4)):
+        values, evidence = evidence_of(samples, sr)
+        assert low <= energy_share(values, evidence.shares[0]) <= high
+
+
+def test_tones_are_predicted_and_strokes_are_not():
+    sr, t = 16000, np.arange(3 * 16000) / 16000
+    for hz in (60.0, 101.3, 180.0):
+        tone = spectrogram(np.sin(2 * np.pi * hz * t), sr)
+        assert energy_share(tone, unpredicted(tone)) < 0.1
+    kicks = spectrogram(np.sin(2 * np.pi * 60 * t) * (t % 0.5 < 0.03), sr)
+    assert energy_share(kicks, unpredicted(kicks)) > 0.5
+    noise = spectrogram(np.random.default_rng(0).standard_normal(len(t)), sr)
+    assert energy_share(noise, unpredicted(noise)) > 0.4
+
+
+@pytest.mark.parametrize("n_samples", [1, 700, 9000])
+def test_silence_is_neither_predicted_nor_not(n_samples):
+    values = spectrogram(np.zeros((2, n_samples)), 16000)
+    np.testing.assert_array_equal(unpredicted(values), np.float32(0.5))
+
+
+def test_a_swelling_pad_without_drums_is_not_a_kick():
+    t = np.arange(6 * 22050) / 22050
+    pad = (0.6 + 0.4 * np.sin(2 * np.pi * 2.0 * t)) * np.sin(2 * np.pi * 65.4 * t)
+    values, evidence = evidence_of(pad)
+    assert evidence.kick_trust < 0.1
+    assert energy_share(values, evidence.shares[0]) < 0.1
+
+
+# --- the place among the channels ----------------------------------------------------------------
+
+
+def places(gains, sr=8000, seconds=3.0):
+    """The band with each source at its gains: (channels, samples)."""
+    return sum(np.outer(gains[name], source) for name, source in band(sr, seconds).items())
+
+
+def odds_of(samples, sr=8000):
+    values = spectrogram(samples, sr)
+    bands = Bands.of(values.n_bins, values.bin_hz)
+    return bands, centre_odds(values, bands)
+
+
+@pytest.mark.parametrize("middle", [(1.0, 1.0), (1.0, -1.0), (1.0, 0.0), (0.3, 1.0, 0.5)])
+def test_what_stands_where_the_low_band_stands_stays_drums_or_bass(middle):
+    away = np.roll(middle, 1) * np.array([-1.0, 1.0, 1.0][: len(middle)])
+    bands, odds = odds_of(places({"drums": middle, "bass": middle, "other": away}))
+    at_440, at_55 = (np.abs(bands.centres_hz - hz).argmin() for hz in (440.0, 55.0))
+    assert odds[at_440].mean() < 0.3
+    assert odds[at_55].mean() > 0.9
+    assert odds.min() > 0.0
+    assert odds.max() <= 1.0
+
+
+def test_all_in_the_middle_decides_nothing():
+    _, odds = odds_of(places(dict.fromkeys(("drums", "bass", "other"), (1.0, 0.7))))
+    np.testing.assert_allclose(odds, 1.0, atol=1e-3)
+
+
+@pytest.mark.parametrize("samples", [np.zeros((2, 9000)), np.ones((1, 9000))])
+def test_silence_and_one_channel_have_no_odds(samples):
+    assert odds_of(samples)[1] is None
+
+
+def test_without_a_middle_next_to_nothing_is_decided():
+    _, odds = odds_of(np.random.default_rng(0).standard_normal((2, 24000)))
+    assert odds is None or odds.min() > 0.6
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e-12, 1e12, 1e28])
+def test_the_level_does_not_matter_to_places_and_phases(scale):
+    samples = places({"drums": (1, 1), "bass": (1, 1), "other": (1, 0.2)}, seconds=1.5)
+    _, odds = odds_of(samples)
+    _, scaled = odds_of(samples * scale)
+    np.testing.assert_allclose(scaled, odds, atol=1e-4)
+    first, second = (spectrogram(samples * k, 8000) for k in (1.0, scale))
+    np.testing.assert_allclose(unpredicted(second), unpredicted(first), atol=1e-3)
+
+
+def test_a_low_note_away_from_the_middle_is_not_bass():
+    """Below 250 Hz only its place can tell it from a bass."""
+    sr, sources = 16000, band(16000, 4.0)
+    sources["other"] = sources["other"] + 0.2 * np.sin(
+        2 * np.pi * 185.0 * np.arange(len(sources["other"])) / sr
+    )
+
+    def bass_gain(pan):
+        gains = {"drums": (1.0, 1.0), "bass": (1.0, 1.0), "other": pan}
+        stereo = {name: np.outer(gains[name], source) for name, source in sources.items()}
+        mixture = sum(stereo.values())
+        stems = audiosep.separate(mixture, sr, preset="stems", n_threads=1).stems
+        truth = stereo["bass"].ravel()
+        estimate = stems["bass"].samples.ravel().astype(float)
+        return si_sdr(truth, estimate) - si_sdr(truth, mixture.ravel())
+
+    assert bass_gain((1.2, -0.7)) > bass_gain((1.0, 1.0)) + 3.0
+
+
+# --- in a chain ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("left_over", [0.0, 1e-6])
+def test_a_spectrogram_from_which_a_voice_was_taken(left_over):
+    """Bins may be zero, or all but zero, as after ``values * (1 - voice mask)``."""
+    values = spectrogram(places({"drums": (1, 1), "bass": (1, 1), "other": (1, 0.5)}), 8000)
+    keep = np.random.default_rng(0).random((values.n_bins, values.n_frames)).astype(np.float32)
+    keep[keep < 0.3] = left_over
+    keep[:, 20:40] = left_over
+    estimate = estimate_masks(
+        replace(values, values=values.values * keep), ONE_THREAD, ignore_progress
+    )
+    assert np.isfinite(estimate.masks).all()
+    assert estimate.masks.min() >= 0.0
+    np.testing.assert_allclose(estimate.masks.sum(axis=0), 1.0, atol=1e-5)
+
+
+# --- the dictionary ------------------------------------------------------------------------------
+
+
+def test_another_dictionary_acts_and_must_know_all_three():
+    mixture = sum(band(8000, 2.0).values())
+    known = load_builtin("band")
+    mirrored = replace(known, templates=known.templates[:, ::-1].copy())
+    changed = masks_of(mixture, 8000, MethodSettings(n_threads=1, dictionary=mirrored))
+    assert not np.array_equal(changed, masks_of(mixture, 8000))
+    no_bass = Dictionary(
+        templates=known.templates[:, :2],
+        frequencies_hz=known.frequencies_hz,
+        labels=("drums", "other"),
+        provenance="part of the built-in one",
+    )
+    with pytest.raises(ParameterError, match="no templates labelled bass"):
+        masks_of(mixture, 8000, MethodSettings(n_threads=1, dictionary=no_bass))
+
+
+# --- bands, blocks, hits -------------------------------------------------------------------------
 
 
 def test_bands_cover_every_bin_once_and_expand_back():
@@ -172,6 +337,9 @@ def test_bands_cover_every_bin_once_and_expand_back():
         first = bands.starts[band_index]
         np.testing.assert_array_equal(full[0, 0, first], pooled[band_index])
     np.testing.assert_array_equal(full[0, 0, -1], pooled[-1])
+    lazy = bands.expand_lazily(pooled[np.newaxis])
+    assert lazy.shape == full.shape
+    np.testing.assert_array_equal(lazy.frames(1, 4).swapaxes(2, 3), full[..., 1:4])
 
 
 @pytest.mark.parametrize("n_bins", [1, 2, 9])
@@ -236,7 +404,7 @@ def test_fitting_hits_lowers_the_divergence():
 
 
 def test_a_long_recording_is_the_same_with_any_number_of_threads():
-    mixture = np.concatenate([sum(band(8000, 25.0).values())] * 2)
+    mixture = np.concatenate([sum(band(8000, 13.0).values())] * 2)
     results = [
         audiosep.separate(mixture, 8000, preset="stems", max_iter=3, n_threads=n) for n in (1, 2, 3)
     ]

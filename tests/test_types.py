@@ -205,11 +205,11 @@ def test_reasons_to_stop_are_sentences():
 def test_models_that_do_not_fit_their_names(shape, names):
     message = rf"models of shape \({shape[0]},.* do not fit {len(names)} names"
     with pytest.raises(ParameterError, match=message):
-        SourceModels(values=np.zeros(shape, np.float32), names=names)
+        SourceModels(models=np.zeros(shape, np.float32), names=names)
 
 
 def test_models_have_optional_parts():
-    got = SourceModels(values=np.zeros((2, 1, 3, 4), np.float32), names=("a", "b"))
+    got = SourceModels(models=np.zeros((2, 1, 3, 4), np.float32), names=("a", "b"))
     assert (got.factorization, got.grouping, got.notes) == (None, None, ())
 
 
@@ -220,7 +220,7 @@ def test_models_have_optional_parts():
         spectrogram_of(random_values(4, 1)),
         factorization(),
         Grouping(weights=np.ones((2, 1)), names=("a",), confidence=np.ones(1)),
-        SourceModels(values=np.zeros((1, 1, 3, 4), np.float32), names=("a",)),
+        SourceModels(models=np.zeros((1, 1, 3, 4), np.float32), names=("a",)),
     ],
     ids=lambda value: type(value).__name__,
 )

@@ -105,6 +105,14 @@ def split(
             rich_help_panel=EVERYDAY,
         ),
     ] = "skip",
+    one_shots: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            help="Also write the N cleanest single strokes of each drum, with the preset drums.",
+            rich_help_panel=EVERYDAY,
+        ),
+    ] = 0,
     dry_run: Annotated[
         bool,
         typer.Option(
@@ -142,6 +150,14 @@ def split(
         typer.Option(
             metavar="P",
             help="Hardness of the masks: 1 shares by magnitude, 2 by power.",
+            rich_help_panel=EXPERT,
+        ),
+    ] = None,
+    dictionary: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Templates (.safetensors) instead of those that the preset brings.",
             rich_help_panel=EXPERT,
         ),
     ] = None,
@@ -201,6 +217,8 @@ def split(
         format=format_,
         bits=bits,
         exists=exists,
+        dictionary=dictionary,
+        one_shots=one_shots,
         start=start,
         duration=duration,
         dry_run=dry_run,
@@ -224,6 +242,42 @@ def info(
     from audiosep.cli.talk import Talk
 
     raise typer.Exit(info_all(inputs, Talk(json_lines=json_lines, debug=debug)))
+
+
+@app.command()
+def evaluate(
+    reference: Annotated[
+        Path, typer.Argument(metavar="REF", help="True stems: a folder, or a recording.")
+    ],
+    estimate: Annotated[
+        Path, typer.Argument(metavar="EST", help="Separated stems: a folder, or a recording.")
+    ],
+    mixture: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="What was separated, for the gain over it; by default mixture.* in REF.",
+        ),
+    ] = None,
+    bsseval: Annotated[
+        bool,
+        typer.Option("--bsseval", help="BSSEval v4 as well; needs museval (extra evaluate)."),
+    ] = False,
+    verbose: Annotated[
+        bool, typer.Option("-v", "--verbose", help="Say what the columns are.")
+    ] = False,
+    json_lines: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object a line per stem.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+) -> None:
+    """Measure stems against the true ones of the same names: SI-SDR, SDR, SIR, SAR."""
+    from audiosep.cli.evaluate import evaluate_paths
+    from audiosep.cli.talk import Talk
+
+    talk = Talk(json_lines=json_lines, verbose=verbose, debug=debug)
+    code = evaluate_paths(reference, estimate, mixture=mixture, bsseval=bsseval, talk=talk)
+    raise typer.Exit(code)
 
 
 @app.command()

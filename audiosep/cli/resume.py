@@ -33,12 +33,15 @@ class _Run:
         say it is not.
     stems : dict of str to (Path, str)
         File and SHA-256 of each stem.
+    extras : dict of str to (Path, str)
+        File and SHA-256 of all that came with them.
     null_test_db : float
         How exactly they add up.
     """
 
     traits: dict[str, Any]
     stems: dict[str, tuple[Path, str]]
+    extras: dict[str, tuple[Path, str]]
     null_test_db: float
 
 
@@ -159,7 +162,8 @@ def _stems_as_written(job: Job, place: Path, run: _Run) -> dict[str, Any] | None
     """Stems of a finished run; None where one is missing, so that they are made again."""
     where = f"{display(job.source)}: {display(place)}"
     # Before looking for missing ones: what was edited is lost when they are all made again.
-    changed = [display(path.name) for path, digest in run.stems.values() if _changed(path, digest)]
+    files = [*run.stems.values(), *run.extras.values()]
+    changed = [display(path.name) for path, digest in files if _changed(path, digest)]
     if changed:
         verb = "is" if len(changed) == 1 else "are"
         raise RefusedError(
@@ -167,10 +171,11 @@ def _stems_as_written(job: Job, place: Path, run: _Run) -> dict[str, Any] | None
             "edited since; use --exists overwrite to make them again, or --exists rename to keep "
             "them."
         )
-    if not all(_is_file(path) for path, _ in run.stems.values()):
+    if not all(_is_file(path) for path, _ in files):
         return None
     return {
         "stems": {name: display(path) for name, (path, _) in run.stems.items()},
+        "files": {name: display(path) for name, (path, _) in run.extras.items()},
         "null_test_db": run.null_test_db,
     }
 
@@ -187,13 +192,14 @@ def _traits(version: Any, settings: Any, recording: Any, part: Any, output: Any)
 
 def _wanted(job: Job, options: SplitOptions, separator: Separator) -> dict[str, Any]:
     from audiosep.io.reading import sha256_of
+    from audiosep.save import output_wanted
 
     return _traits(
         version=__version__,
         settings=separator.settings(),
         recording=sha256_of(job.source),
         part=(options.start, options.duration),
-        output={"format": options.format, "bits": options.bits},
+        output=output_wanted(options.format, options.bits, options.one_shots),
     )
 
 
@@ -206,6 +212,7 @@ def _run_of(record: dict[str, Any] | None, place: Path) -> _Run | None:
         stems = {
             name: (place / stem["file"], stem["sha256"]) for name, stem in record["stems"].items()
         }
+        extras = {name: (place / name, file["sha256"]) for name, file in record["files"].items()}
         traits = _traits(
             version=record["audiosep"],
             settings=record["settings"],
@@ -216,9 +223,9 @@ def _run_of(record: dict[str, Any] | None, place: Path) -> _Run | None:
         null_test_db = float(record["null_test_db"])
     except (KeyError, TypeError, AttributeError, ValueError):
         return None
-    if not stems or any(path.parent != place for path, _ in stems.values()):
+    if not stems or any(path.parent != place for path, _ in [*stems.values(), *extras.values()]):
         return None
-    return _Run(traits=traits, stems=stems, null_test_db=null_test_db)
+    return _Run(traits=traits, stems=stems, extras=extras, null_test_db=null_test_db)
 
 
 def _holds_sound(place: Path) -> bool:

@@ -57,6 +57,8 @@ class SplitOptions:
     format: str
     bits: str | None
     exists: str
+    dictionary: Path | None
+    one_shots: int
     start: float
     duration: float | None
     dry_run: bool
@@ -137,6 +139,7 @@ def _try_one(
 
 def _checked(options: SplitOptions) -> Separator:
     """Refuse what cannot be before any work is done."""
+    from audiosep.presets import load_preset
     from audiosep.separator import Separator
 
     if options.exists not in EXISTS:
@@ -146,6 +149,10 @@ def _checked(options: SplitOptions) -> Separator:
         raise UsageError(f"--start {options.start:g} is out of range; use 0 or more seconds.")
     if options.duration is not None and not 0.0 < options.duration < math.inf:
         raise UsageError(f"--duration {options.duration:g} is out of range; use more than 0 s.")
+    if options.one_shots < 0:
+        raise UsageError(f"--one-shots {options.one_shots} is out of range; use 0 or more.")
+    if options.one_shots and not load_preset(options.preset).gives_onsets:
+        raise UsageError("--one-shots are cut at the onsets of drums; use --preset drums.")
     return Separator(
         preset=options.preset,
         n_sources=options.n_sources,
@@ -155,6 +162,7 @@ def _checked(options: SplitOptions) -> Separator:
         mask_exponent=options.mask_exponent,
         seed=options.seed,
         n_threads=options.n_threads,
+        dictionary=options.dictionary,
     )
 
 
@@ -182,6 +190,7 @@ def _entry(job: Job, status: str, **entries: Any) -> dict[str, Any]:
         "input": display(job.source),
         "status": status,
         "stems": {},
+        "files": {},
         "null_test_db": None,
         "seconds": 0.0,
         "error": None,
@@ -216,7 +225,7 @@ def _split_one(job: Job, options: SplitOptions, separator: Separator, talk: Talk
         if done is not None:
             talk.say(f"{display(job.source)}: already done, in {display(place)}")
             _print_paths(done, talk)
-            return _entry(job, "skipped", stems=done["stems"], null_test_db=done["null_test_db"])
+            return _entry(job, "skipped", **done)
     about = _info(job)
     _check_format_holds(about, options)
     if options.dry_run:
@@ -228,7 +237,14 @@ def _split_one(job: Job, options: SplitOptions, separator: Separator, talk: Talk
         separation = separator.separate(
             job.source, start=options.start, duration=options.duration, progress=progress
         )
-        saved = save_stems(separation, place, options.format, options.bits, fresh=fresh)
+        saved = save_stems(
+            separation,
+            place,
+            options.format,
+            options.bits,
+            one_shots=options.one_shots,
+            fresh=fresh,
+        )
     seconds = time.perf_counter() - began
     record = saved.record
     for warning in record["warnings"]:
@@ -237,7 +253,8 @@ def _split_one(job: Job, options: SplitOptions, separator: Separator, talk: Talk
         talk.detail(f"  {note}")
     talk.detail(f"  seconds: {_timings(record)}")
     stems = {name: display(path) for name, path in saved.paths.items()}
-    result = {"stems": stems, "null_test_db": record["null_test_db"]}
+    files = {name: display(path) for name, path in saved.extras.items()}
+    result = {"stems": stems, "files": files, "null_test_db": record["null_test_db"]}
     _print_paths(result, talk)
     talk.say(_summary(job, record, separation.mixture.duration, seconds))
     return _entry(job, "done", seconds=round(seconds, 3), warnings=record["warnings"], **result)
@@ -280,7 +297,7 @@ def _summary(job: Job, record: dict[str, Any], duration: float, seconds: float) 
 
 def _print_paths(result: dict[str, Any], talk: Talk) -> None:
     if not talk.json_lines:
-        for path in result["stems"].values():
+        for path in (*result["stems"].values(), *result["files"].values()):
             talk.result(path)
 
 

@@ -12,8 +12,12 @@ __all__ = ["METHODS", "Method", "MethodSettings", "load_method"]
 
 METHODS: dict[str, str] = {
     "components": "audiosep.methods.components:model_components",
+    "drums": "audiosep.methods.drums:model_drums",
+    "four-stems": "audiosep.methods.four_stems:model_four_stems",
     "harmonic-percussive": "audiosep.methods.harmonic_percussive:model_harmonic_percussive",
+    "song": "audiosep.methods.four_stems:model_song",
     "stems": "audiosep.methods.stems:model_stems",
+    "vocals": "audiosep.methods.vocals:model_vocals",
 }
 """Method names and where their function lives; imported when used."""
 

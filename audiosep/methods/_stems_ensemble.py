@@ -2,11 +2,10 @@
 
 References
 ----------
-.. [1] D. FitzGerald (2010), "Harmonic/percussive separation using median filtering", DAFx.
-.. [2] F. J. Cañadas-Quesada, P. Vera-Candeas, N. Ruiz-Reyes, J. Carabias-Orti and P. Cabañas-Molero
+.. [1] F. J. Cañadas-Quesada, P. Vera-Candeas, N. Ruiz-Reyes, J. Carabias-Orti and P. Cabañas-Molero
    (2014), "Percussive/harmonic sound separation by non-negative matrix factorization with
    smoothness/sparseness constraints", EURASIP J. Audio, Speech, Music Processing.
-.. [3] S. Uhlich et al. (2017), "Improving music source separation based on deep neural networks
+.. [2] S. Uhlich et al. (2017), "Improving music source separation based on deep neural networks
    through data augmentation and network blending", ICASSP: averaging several estimates.
 """
 
@@ -21,11 +20,19 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from audiosep.dictionaries import load_builtin
+from audiosep.dictionaries import Dictionary, load_builtin
 from audiosep.errors import ParameterError
-from audiosep.medians import low_pass, odd_length, running_median, share
+from audiosep.medians import low_pass
 from audiosep.methods._stems_bands import Bands
+from audiosep.methods._stems_evidence import (
+    KICK_BELOW_HZ,
+    Evidence,
+    describe,
+    unpredicted,
+    weigh_evidence,
+)
 from audiosep.methods._stems_hits import fit_hits, hit_patches
+from audiosep.methods._stems_width import centre_odds
 from audiosep.methods.base import MethodSettings
 from audiosep.nmf import factorize
 from audiosep.threads import one_blas_thread, resolve_threads
@@ -37,61 +44,22 @@ _Matrix = npt.NDArray[np.float32]
 
 SOURCES = ("drums", "bass", "other")
 
-HELD_S = 0.72
-"""Time extent of the median that keeps what lasts."""
-
-STRUCK_HZ = 334.0
-"""Frequency extent of the median that keeps what strikes."""
-
-KICK_BELOW_HZ = 200.0
-BASS_BELOW_HZ = 250.0
-
-HELD_LOW_DB = -4.0
-"""Below this level of strokes over held tones in the low band, its rises are not kicks."""
-
-_DECIDE_DB = 0.5
-"""Width of the transition around it."""
-
 _BLOCK_S = 15.0
 _OVERLAP_S = 1.0
 
 _DICTIONARY = "band"
-_DICTIONARY_ITERATIONS = 40
-_PART_ITERATIONS = 30
+_DICTIONARY_ITERATIONS = 20
+_PART_ITERATIONS = 15
 _JOINT_ITERATIONS = 15
 _HIT_ITERATIONS = 20
 
 
-@dataclass(frozen=True)
-class _Expert:
-    """Components for drums, bass and other, and the divergence they are fitted with."""
+_Counts = tuple[int, int, int]
+_DETAILED: _Counts = (15, 8, 25)
+_COARSE: _Counts = (8, 4, 12)
+"""Components for drums, bass and other."""
 
-    components: tuple[int, int, int]
-    beta: float
-
-
-_DETAILED = _Expert((15, 8, 25), 1.0)
-_COARSE = _Expert((8, 4, 12), 0.5)
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Evidence:
-    """What the medians say.
-
-    Parameters
-    ----------
-    shares : np.ndarray [shape=(3, n_bands, n_frames)]
-        Shares of drums, bass and other, which sum to one.
-    low_band_db : float
-        Energy of strokes over that of held tones below 200 Hz: the mean, in dB, of what the
-        two ways of telling them apart say.
-    kick_trust : float
-        0 to 1: how far rises of the low band count as kicks.
-    """
-
-    shares: _Matrix
-    low_band_db: float
-    kick_trust: float
+_BETA = 1.0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -120,58 +88,6 @@ class Estimate:
     stop: Stop
 
 
-def weigh_evidence(V: _Matrix, centres_hz: npt.NDArray[np.float64], frame_s: float) -> Evidence:
-    """Tell strokes from held tones by running medians.
-
-    Above 200 Hz by the anisotropy of the spectrogram (FitzGerald 2010): the median along time
-    against the median along frequency. Below 200 Hz, where a kick is a narrow blob and not a
-    ridge along frequency, by time alone: what rises above the median along time is a stroke.
-    The notes of a bass rise too; so where both ways together find that held tones dominate the
-    low band of the recording, the anisotropy decides there as well.
-
-    Parameters
-    ----------
-    V : np.ndarray [shape=(n_bands, n_frames)]
-        Mean magnitude of each band.
-    centres_hz : np.ndarray [shape=(n_bands,)]
-        Frequencies in Hz; the spacing of the first bands is that of the bins.
-    frame_s : float > 0
-        Distance between frames in seconds.
-
-    Returns
-    -------
-    Evidence
-        The shares, and how they were decided.
-    """
-    from scipy.special import expit
-
-    bin_hz = float(centres_hz[1] - centres_hz[0]) if len(centres_hz) > 1 else STRUCK_HZ
-    held = running_median(V, odd_length(HELD_S, frame_s), axis=1)
-    struck = running_median(V, odd_length(STRUCK_HZ, bin_hz), axis=0)
-    risen = np.maximum(V - held, 0.0)
-    low = low_pass(centres_hz, KICK_BELOW_HZ)
-
-    peak = max(float(V.max()), 1e-30)
-    weighted = (V / peak * low).astype(np.float64)
-
-    def strokes_db(strokes: _Matrix) -> float:
-        over = float(((weighted * strokes) ** 2).sum()) + 1e-12
-        under = float(((weighted * (1.0 - strokes)) ** 2).sum()) + 1e-12
-        return 10.0 * float(np.log10(over / under))
-
-    low_band_db = 0.5 * (strokes_db(share(struck, held)) + strokes_db(share(risen, held)))
-    kick_trust = float(expit((low_band_db - HELD_LOW_DB) / _DECIDE_DB))
-
-    bass = low_pass(centres_hz, BASS_BELOW_HZ)
-
-    shape = share(struck, held)
-    below = kick_trust * share(risen, held) + (1.0 - kick_trust) * shape
-    drums = low * below + (1.0 - low) * shape
-    rest = 1.0 - drums
-    shares = np.stack([drums, rest * bass, rest * (1.0 - bass)]).astype(np.float32)
-    return Evidence(shares=shares, low_band_db=low_band_db, kick_trust=kick_trust)
-
-
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Known:
     """Dictionary templates on the bands of the recording, and whose they are."""
@@ -181,8 +97,13 @@ class _Known:
     only_above: _Matrix
 
 
-def _known_sounds(bands: Bands, spectrogram: Spectrogram) -> _Known:
-    dictionary = load_builtin(_DICTIONARY)
+def _known_sounds(bands: Bands, spectrogram: Spectrogram, given: Dictionary | None) -> _Known:
+    dictionary = load_builtin(_DICTIONARY) if given is None else given
+    if missing := [name for name in SOURCES if name not in dictionary.labels]:
+        raise ParameterError(
+            f"the dictionary has no templates labelled {' and '.join(missing)}; use one that has "
+            f"{', '.join(SOURCES)}."
+        )
     bins = dictionary.on_bins(spectrogram.sr, spectrogram.n_fft)
     return _Known(
         templates=bands.pool(np.ascontiguousarray(bins.T).T),
@@ -221,23 +142,22 @@ def _shared(models: _Matrix) -> _Matrix:
     return shares
 
 
-def _split(total: int, parts: tuple[int, int, int]) -> tuple[int, int, int]:
+def _split(total: int, parts: _Counts) -> _Counts:
     """Share a number of components out in proportion, at least one each."""
     first, second, third = (max(1, round(total * part / sum(parts))) for part in parts)
     return first, second, third
 
 
 def _fit_expert(
-    V: _Matrix, masks: _Matrix, expert: _Expert, settings: MethodSettings, stream: int
-) -> tuple[_Matrix, Factorization, tuple[int, int, int]]:
+    V: _Matrix, masks: _Matrix, counts: _Counts, settings: MethodSettings, stream: int
+) -> tuple[_Matrix, Factorization, _Counts]:
     """Factorize each masked part alone, then all of them together on the mixture.
 
     Returns the shares, the joint factorization and the number of components of each source.
     """
-    beta = expert.beta if settings.beta is None else settings.beta
-    counts = expert.components
+    beta = _BETA if settings.beta is None else settings.beta
     if settings.n_components is not None:
-        scale = sum(counts) / sum(_DETAILED.components)
+        scale = sum(counts) / sum(_DETAILED)
         counts = _split(max(3, round(settings.n_components * scale)), counts)
     parts = [
         factorize(
@@ -335,7 +255,10 @@ def _pool(n_threads: int) -> Iterator[ThreadPoolExecutor]:
 
 
 def estimate_masks(
-    spectrogram: Spectrogram, settings: MethodSettings, progress: Progress
+    spectrogram: Spectrogram,
+    settings: MethodSettings,
+    progress: Progress,
+    share: npt.NDArray[np.float32] | None = None,
 ) -> Estimate:
     """Estimate the shares of drums, bass and other.
 
@@ -344,9 +267,12 @@ def estimate_masks(
     spectrogram : Spectrogram
         Of the mixture; all channels are decided together.
     settings : MethodSettings
-        ``n_components``, ``beta``, ``max_iter`` (of the joint fit) and ``seed`` act.
+        ``n_components``, ``beta``, ``max_iter`` (of the joint fit), ``dictionary`` and ``seed``
+        act.
     progress : callable
         Called as ``progress("separate", fraction)``.
+    share : np.ndarray [shape=(n_bins, n_frames)], optional
+        Share of the mixture that is theirs, where something else has been found before.
 
     Returns
     -------
@@ -355,7 +281,7 @@ def estimate_masks(
     Raises
     ------
     ParameterError
-        If fewer than three components are asked for.
+        If fewer than three components are asked for, or a given dictionary lacks a kind of sound.
     """
     if settings.n_components is not None and settings.n_components < len(SOURCES):
         raise ParameterError(
@@ -364,13 +290,18 @@ def estimate_masks(
         )
     bands = Bands.of(spectrogram.n_bins, spectrogram.bin_hz)
     frame_s = spectrogram.frame_s
-    sums = bands.pool(spectrogram.magnitude())
+    V = spectrogram.magnitude()
+    if share is not None:
+        V = V * share
+    sums = bands.pool(V)
+    del V  # as large as the recording
     peak = float(sums.max())
     if peak > 0.0:
         sums = sums / np.float32(peak)
     widths = bands.widths.astype(np.float32)[:, np.newaxis]
-    evidence = weigh_evidence(sums / widths, bands.centres_hz, frame_s)
-    masks = np.zeros_like(evidence.shares)
+    surprise = unpredicted(spectrogram)
+    evidence = weigh_evidence(sums / widths, bands.centres_hz, frame_s, surprise)
+    masks = np.zeros((len(SOURCES), *sums.T.shape), dtype=np.float32).swapaxes(1, 2)
     total = np.zeros(sums.shape[1], dtype=np.float32)
     blocks = _blocks(sums.shape[1], frame_s)
     losses: list[npt.NDArray[np.float64]] = []
@@ -378,7 +309,7 @@ def estimate_masks(
     if len(blocks) > 1:
         settings = replace(settings, n_threads=1)  # threads work on blocks, not inside them
 
-    known = _known_sounds(bands, spectrogram)
+    known = _known_sounds(bands, spectrogram, settings.dictionary)
 
     def opinion_on(block: tuple[int, int]) -> tuple[_Matrix, npt.NDArray[np.float64] | None]:
         V = np.ascontiguousarray(sums[:, slice(*block)].T).T
@@ -400,8 +331,12 @@ def estimate_masks(
             if curve is not None:
                 losses.append(curve)
     masks /= total
+    odds = centre_odds(spectrogram, bands)
+    if odds is not None:
+        masks[:2] *= odds
+        masks /= masks.sum(axis=0) + np.float32(1e-30)
     progress("separate", 1.0)
-    beta = _DETAILED.beta if settings.beta is None else settings.beta
+    beta = _BETA if settings.beta is None else settings.beta
     absolute = np.sum(losses, axis=0) * peak**beta if losses else np.zeros(0)
     return Estimate(
         masks=masks,
@@ -409,16 +344,4 @@ def estimate_masks(
         evidence=evidence,
         losses=tuple(absolute.tolist()),
         stop=Stop.MAX_ITER if losses else Stop.SILENT,
-    )
-
-
-def describe(evidence: Evidence) -> str:
-    """Say in a sentence what was decided about the low band."""
-    if evidence.kick_trust >= 0.5:
-        decision = "its rises were taken as kicks"
-    else:
-        decision = "held tones dominate it, so its rises were not taken as kicks"
-    return (
-        f"below {KICK_BELOW_HZ:.0f} Hz strokes are {evidence.low_band_db:+.1f} dB relative to "
-        f"held tones: {decision}."
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from audiosep.dictionaries import Dictionary
 from audiosep.types import Progress, SourceModels, Spectrogram
 
 __all__ = ["Method", "MethodSettings"]
@@ -24,6 +25,8 @@ class MethodSettings:
         Divergence of the factorization.
     max_iter : int, optional
         Iterations of the factorization.
+    dictionary : Dictionary, optional
+        Templates to use instead of the recipe's own, for methods that use any.
     seed : int
         Start of the random numbers.
     n_threads : int, optional
@@ -34,6 +37,7 @@ class MethodSettings:
     n_components: int | None = None
     beta: float | None = None
     max_iter: int | None = None
+    dictionary: Dictionary | None = None
     seed: int = 0
     n_threads: int | None = None
 

@@ -75,7 +75,7 @@ def model_components(
             (result.activations * share[:, np.newaxis]).T, result.templates.T, out=values[source]
         )
     return SourceModels(
-        values=values.transpose(0, 2, 1)[:, np.newaxis],
+        models=values.transpose(0, 2, 1)[:, np.newaxis],
         names=grouping.names,
         factorization=result,
         grouping=grouping,

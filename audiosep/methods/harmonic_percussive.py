@@ -47,7 +47,7 @@ def model_harmonic_percussive(
     estimate = estimate_masks(spectrogram, settings, progress)
     drums, bass, other = estimate.masks
     return SourceModels(
-        values=estimate.bands.expand(np.stack([bass + other, drums])),
+        models=estimate.bands.expand_lazily(np.stack([bass + other, drums])),
         names=NAMES,
         notes=(describe(estimate.evidence),),
         losses=estimate.losses,

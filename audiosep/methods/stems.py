@@ -1,7 +1,8 @@
 """Drums, bass and other: the default separation of music.
 
-Running medians and a small dictionary say roughly what belongs to whom. Three opinions start from
-that and are averaged: two factorizations, and drum templates cut out of the recording itself.
+Running medians, phases and a small dictionary say roughly what belongs to whom. Three opinions
+start from that and are averaged: two factorizations, and drum templates cut out of the recording
+itself. What stands away from the middle of the channels then leans to other.
 See ``docs/methods/stems.md`` for the equations and the measured quality.
 """
 
@@ -26,8 +27,9 @@ def model_stems(
     spectrogram : Spectrogram
         Of the mixture; windows of about 93 ms with a hop of a quarter suit the method.
     settings : MethodSettings
-        ``n_components`` (in all; 48 by default), ``beta`` (of the factorizations; 1 and 0.5 by
-        default), ``max_iter`` (of the joint fits; 15 by default) and ``seed`` act.
+        ``n_components`` (in all; 48 by default), ``beta`` (of the factorizations; 1 by default),
+        ``max_iter`` (of the joint fits; 15 by default), ``dictionary`` (with templates labelled
+        drums, bass and other; a built-in one by default) and ``seed`` act.
     progress : callable
         Called as ``progress("separate", fraction)``.
 
@@ -35,10 +37,15 @@ def model_stems(
     -------
     SourceModels
         Masks: values in [0, 1] that sum to one, the same for all channels.
+
+    Raises
+    ------
+    ParameterError
+        If fewer than three components are asked for, or a given dictionary lacks a kind of sound.
     """
     estimate = estimate_masks(spectrogram, settings, progress)
     return SourceModels(
-        values=estimate.bands.expand(estimate.masks),
+        models=estimate.bands.expand_lazily(estimate.masks),
         names=SOURCES,
         notes=(describe(estimate.evidence),),
         losses=estimate.losses,

@@ -34,6 +34,15 @@ class Preset:
         How many stems there are, unless chosen.
     n_sources_free : bool
         Whether the number of sources may be chosen.
+    window_s : float
+        Window of the analysis in seconds; see :func:`audiosep.stft`.
+    dictionary : str
+        Name of the dictionary of the package that the method uses, which another one may replace;
+        empty where it uses none.
+    gives_onsets : bool
+        Whether it hears when which piece was struck.
+    chooses : bool
+        Whether it listens first, and takes another recipe where that fits better.
     """
 
     name: str
@@ -43,6 +52,10 @@ class Preset:
     mask_exponent: float
     n_sources: int
     n_sources_free: bool
+    window_s: float
+    dictionary: str = ""
+    gives_onsets: bool = False
+    chooses: bool = False
 
 
 @cache

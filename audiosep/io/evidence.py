@@ -1,0 +1,169 @@
+"""What a separation heard, for other programs: melodies and onsets as CSV and MIDI files."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from audiosep.errors import OutputError
+from audiosep.types import Melody, Onsets
+
+if TYPE_CHECKING:
+    import mido
+
+__all__ = ["DRUM_NOTES", "melody_csv", "onsets_csv", "write_drum_midi", "write_midi", "write_text"]
+
+DRUM_NOTES = {
+    "kick": 36,
+    "snare": 38,
+    "clap": 39,
+    "hihat": 42,
+    "tom": 45,
+    "cymbal": 49,
+}
+"""General MIDI numbers of drums; any other label sounds as a cowbell."""
+
+_COWBELL = 56
+_DRUM_CHANNEL = 9  # the tenth
+_VOICE_CHANNEL = 0
+_TICKS_PER_BEAT = 960
+_TICKS_PER_S = 2 * _TICKS_PER_BEAT  # 120 beats a minute, the default of MIDI files
+_HIT_S = 0.1
+
+Event = tuple[float, float, int, float]
+"""Start and end in seconds, MIDI number, strength from 0 to 1."""
+
+
+def melody_csv(melody: Melody) -> str:
+    """Return a melody as text: ``time_s,f0_hz,strength`` with 0 Hz where nothing sings.
+
+    Parameters
+    ----------
+    melody : Melody
+        To write down.
+
+    Returns
+    -------
+    str
+        A header and one line a frame.
+    """
+    rows = zip(melody.times_s, melody.f0_hz, melody.strengths, strict=True)
+    return _table(
+        ("time_s", "f0_hz", "strength"), ((f"{t:.4f}", f"{f:.2f}", f"{s:.4f}") for t, f, s in rows)
+    )
+
+
+def onsets_csv(onsets: Onsets) -> str:
+    """Return onsets as text: ``time_s,label,strength``.
+
+    Parameters
+    ----------
+    onsets : Onsets
+        To write down.
+
+    Returns
+    -------
+    str
+        A header and one line an onset.
+    """
+    rows = zip(onsets.times_s, onsets.labels, onsets.strengths, strict=True)
+    return _table(
+        ("time_s", "label", "strength"), ((f"{t:.4f}", label, f"{s:.4f}") for t, label, s in rows)
+    )
+
+
+def _table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
+    try:
+        path.write_text(text, encoding="utf-8", newline="")
+    except OSError as error:
+        raise OutputError(f"cannot write {path.name}: {error.strerror}.") from None
+
+
+def write_drum_midi(path: Path, onsets: Onsets) -> None:
+    """Write onsets as a MIDI file of General MIDI drums on channel 10, at 120 beats a minute.
+
+    Parameters
+    ----------
+    path : Path
+        Where to.
+    onsets : Onsets
+        Each is a note of 0.1 s, its strength the velocity.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
+    rows = zip(onsets.times_s, onsets.labels, onsets.strengths, strict=True)
+    events = [(t, t + _HIT_S, DRUM_NOTES.get(label, _COWBELL), s) for t, label, s in rows]
+    write_midi(path, events, channel=_DRUM_CHANNEL)
+
+
+def write_midi(path: Path, events: Iterable[Event], *, channel: int = _VOICE_CHANNEL) -> None:
+    """Write notes as a MIDI file at 120 beats a minute.
+
+    Parameters
+    ----------
+    path : Path
+        Where to.
+    events : iterable of (start_s, end_s, number, strength)
+        Seconds, MIDI number and 0 to 1; velocities go from 1 to 127. A note that is struck again
+        ends before.
+    channel : int
+        0 to 15.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
+    import mido
+
+    track = mido.MidiTrack()
+    now = 0
+    for tick, message in _messages(sorted(events), channel):
+        track.append(message.copy(time=tick - now))
+        now = tick
+    file = mido.MidiFile(type=0, ticks_per_beat=_TICKS_PER_BEAT)
+    file.tracks.append(track)
+    try:
+        file.save(path)
+    except OSError as error:
+        raise OutputError(f"cannot write {path.name}: {error.strerror}.") from None
+
+
+def _messages(events: list[Event], channel: int) -> list[tuple[int, mido.Message]]:
+    import mido
+
+    following: dict[int, int] = {}
+    timed = []
+    for start_s, end_s, number, strength in reversed(events):
+        start = round(start_s * _TICKS_PER_S)
+        end = max(start + 1, round(end_s * _TICKS_PER_S))
+        end = min(end, following.get(number, end))
+        following[number] = start
+        velocity = max(1, min(127, round(127 * strength)))
+        on = mido.Message("note_on", note=number, velocity=velocity, channel=channel)
+        off = mido.Message("note_off", note=number, channel=channel)
+        # Ends before beginnings at the same tick, or a note struck again would be silenced.
+        timed += [(start, 1, number, on), (end, 0, number, off)]
+    timed.sort(key=lambda entry: entry[:3])
+    return [(tick, message) for tick, _, _, message in timed]

@@ -1,0 +1,115 @@
+"""When which piece was struck: peaks of activations."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from audiosep.types import Onsets
+
+__all__ = ["find_onsets", "pick_peaks"]
+
+_REFRACTORY_S = 0.04
+"""No drummer strikes one piece twice within this time."""
+
+_AROUND_S = 0.1
+_LEAST = 0.08
+"""Peaks below this share of a loud one are not hits."""
+
+_LOUD_QUANTILE = 0.9
+_ABOVE_MEAN = 2.5
+_RINGS_S = 0.35
+_RINGING = 0.2
+"""What follows a hit within its ringing below this share of it belongs to it."""
+
+
+def pick_peaks(
+    activation: npt.NDArray[np.floating[Any]], frame_s: float
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float64]]:
+    """Find the hits of one piece.
+
+    Parameters
+    ----------
+    activation : np.ndarray [shape=(n_frames,)]
+        How loud the piece begins at each frame.
+    frame_s : float > 0
+        Distance between frames in seconds.
+
+    Returns
+    -------
+    frames : np.ndarray of int [shape=(n,)]
+        Increasing.
+    strengths : np.ndarray [shape=(n,)]
+        In (0, 1], relative to the strongest.
+    """
+    from scipy.ndimage import maximum_filter1d, uniform_filter1d
+
+    top = float(activation.max(initial=0.0))
+    if top <= 0.0:
+        return np.zeros(0, np.intp), np.zeros(0)
+    h = activation.astype(np.float64) / top
+    # A hit between two frames is shared by both of them.
+    level = h + np.append(h[1:], 0.0)
+    near = max(1, round(_REFRACTORY_S / frame_s))
+    around = max(1, round(_AROUND_S / frame_s))
+    highest = maximum_filter1d(h, 2 * near + 1, mode="constant")
+    mean = uniform_filter1d(h, 2 * around + 1, mode="constant")
+    candidates = (h == highest) & (h > _ABOVE_MEAN * mean) & (h > 0.0)
+    if not candidates.any():
+        return np.zeros(0, np.intp), np.zeros(0)
+    strong = level[candidates]
+    loud = float(np.quantile(strong[strong >= _LEAST * strong.max()], _LOUD_QUANTILE))
+    rings = max(near, round(_RINGS_S / frame_s))
+    frames = np.flatnonzero(
+        candidates & (level >= _LEAST * loud) & (level >= _RINGING * _before(level, near, rings))
+    )
+    # Equal neighbours are one hit.
+    frames = frames[np.diff(frames, prepend=-near - 1) > near]
+    found = level[frames]
+    return frames, found / found.max()
+
+
+def _before(level: npt.NDArray[np.float64], first: int, last: int) -> npt.NDArray[np.float64]:
+    """Largest level from `last` to `first` frames before each frame."""
+    from scipy.ndimage import maximum_filter1d
+
+    width = last - first + 1
+    padded = np.append(np.zeros(last + width), level)
+    highest = maximum_filter1d(padded, width, mode="constant", origin=(width - 1) // 2)
+    found: npt.NDArray[np.float64] = highest[last + width - first :][: len(level)]
+    return found
+
+
+def find_onsets(
+    strokes: npt.NDArray[np.floating[Any]], names: tuple[str, ...], frame_s: float
+) -> Onsets:
+    """Find the hits of all pieces.
+
+    Parameters
+    ----------
+    strokes : np.ndarray [shape=(n_pieces, n_frames)]
+        How much of each piece begins at each frame.
+    names : tuple of str
+        One per piece.
+    frame_s : float > 0
+        Distance between frames in seconds.
+
+    Returns
+    -------
+    Onsets
+        In order of time.
+    """
+    times, labels, strengths = [], [], []
+    for name, begun in zip(names, strokes, strict=True):
+        frames, found = pick_peaks(begun, frame_s)
+        times += [(frame + 1) * frame_s for frame in frames]
+        labels += [name] * len(frames)
+        strengths += list(found)
+    order = np.argsort(np.array(times, dtype=np.float64), kind="stable")
+    return Onsets(
+        times_s=np.array(times, dtype=np.float64)[order],
+        labels=tuple(labels[i] for i in order),
+        strengths=np.array(strengths, dtype=np.float64)[order],
+    )

@@ -1,0 +1,255 @@
+"""The pitch of a voice, where it sings, and whether there is a voice at all."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+
+from audiosep.melody import (
+    CENTS,
+    in_usual_peaks,
+    most_likely_path,
+    most_likely_states,
+    pitch_grid,
+    pitch_salience,
+)
+from audiosep.methods._vocals_foreground import BLOCK_S, OVERLAP_S, Foreground
+from audiosep.methods._vocals_working import Working, blocks
+
+__all__ = [
+    "Track",
+    "find_track",
+    "fused_salience",
+    "voice_evidence",
+    "voice_presence",
+    "voiced_frames",
+]
+
+_Matrix = npt.NDArray[np.float32]
+
+_SALIENCE_S = 0.115
+"""Window in which the partials of low voices stay apart."""
+
+_SMOOTH_S = 0.24
+_VOICE_HZ = (150.0, 6000.0)
+"""Where energies are compared: below are basses and kicks, above cymbals."""
+
+_EVEN = -1.4
+"""Evidence at which a voice is as likely as none."""
+
+_NEW_NOTE_STEPS = 3
+"""A track that moves by this many candidates from a frame to the next begins another contour."""
+
+_OF_CONTOUR = 90.0
+"""Which percentile of the evidence along a contour speaks for all of it."""
+
+_STEEP = 4.0
+_CHANGE_COST = 8.0
+
+_MOVEMENT_WEIGHT = 19.5
+_ENERGY_WEIGHT = 4.5
+_PRESENCE_BIAS = 1.4
+"""Logistic regression on singing and on music without, its middle moved towards singing."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Track:
+    """A path through pitches.
+
+    Parameters
+    ----------
+    path : np.ndarray of int [shape=(n_frames,)]
+        Index of the pitch in each frame, whether it is sung or not.
+    salience : np.ndarray [shape=(n_frames,)]
+        Salience along the path; a usual peak is about one.
+    pitches_hz : np.ndarray [shape=(n_pitches,)]
+        The candidates.
+    """
+
+    path: npt.NDArray[np.intp]
+    salience: npt.NDArray[np.float64]
+    pitches_hz: npt.NDArray[np.float64]
+
+
+def find_track(working: Working, foreground: Foreground) -> Track:
+    """Follow the pitch of the voice through what stands out.
+
+    Parameters
+    ----------
+    working : Working
+        The mixture.
+    foreground : Foreground
+        What stands out from the accompaniment.
+
+    Returns
+    -------
+    Track
+    """
+    pitches_hz = pitch_grid()
+    salience = fused_salience(working, foreground, pitches_hz)
+    path = most_likely_path(salience)
+    along = salience[path, np.arange(len(path))].astype(np.float64)
+    return Track(path=path, salience=along, pitches_hz=pitches_hz)
+
+
+def fused_salience(
+    working: Working, foreground: Foreground, pitches_hz: npt.NDArray[np.float64]
+) -> _Matrix:
+    """Sum of the saliences of two foregrounds: what fluctuates, and what all agree on.
+
+    Parameters
+    ----------
+    working : Working
+        The mixture.
+    foreground : Foreground
+        Shares of what stands out.
+    pitches_hz : np.ndarray [shape=(n_pitches,)]
+        Candidates.
+
+    Returns
+    -------
+    np.ndarray [shape=(n_pitches, n_frames), dtype=float32]
+        A usual peak is about one.
+    """
+    n_frames = working.V.shape[1]
+    raw = np.zeros((2, n_frames, len(pitches_hz)), dtype=np.float32)
+    length, overlap = (round(s / working.frame_s) for s in (BLOCK_S, OVERLAP_S))
+    for first, last, weights in blocks(n_frames, length, overlap):
+        V, bin_hz = working.frames(working.signal(first, last), _SALIENCE_S)
+        positions = np.arange(V.shape[1], dtype=np.float64) * (bin_hz / working.bin_hz)
+        for salience, share in zip(raw, (foreground.fluctuating, foreground.fused), strict=True):
+            heard = V * _at_bins(share.T[first:last], positions)
+            here = pitch_salience(heard.T, bin_hz, pitches_hz)
+            salience[first:last] += weights[:, np.newaxis] * here.T
+    return in_usual_peaks(in_usual_peaks(raw[0].T) + in_usual_peaks(raw[1].T))
+
+
+def _at_bins(frames: _Matrix, positions: npt.NDArray[np.float64]) -> _Matrix:
+    """Read between the bins of a matrix, frames first, by linear interpolation."""
+    positions = np.minimum(positions, frames.shape[1] - 1)
+    low = positions.astype(np.intp)
+    high = np.minimum(low + 1, frames.shape[1] - 1)
+    part = (positions - low).astype(np.float32)
+    between: _Matrix = frames[:, low] * (1 - part) + frames[:, high] * part
+    return between
+
+
+def voice_evidence(
+    working: Working, foreground: Foreground, track: Track, modelled: _Matrix
+) -> npt.NDArray[np.float64]:
+    """Weigh for each frame how much speaks for a voice.
+
+    Half of it is local, half that of the best frames of the same unbroken contour. What is local
+    is the mean of four logarithms: salience along the track, and the amplitudes of what all
+    foregrounds agree on, of what fluctuates, and of the model, each relative to its own 90th
+    percentile.
+
+    Parameters
+    ----------
+    working : Working
+        The mixture.
+    foreground : Foreground
+        Shares of what stands out.
+    track : Track
+        The pitch.
+    modelled : np.ndarray [shape=(n_bins, n_frames)]
+        Share of a voice that sings along the track all the time.
+
+    Returns
+    -------
+    np.ndarray [shape=(n_frames,)]
+        At most a little above zero; about -0.7 where a voice sings, -2 where none does.
+    """
+    length = max(1, 2 * round(_SMOOTH_S / working.frame_s / 2) + 1)
+    band = _voice_band(working)
+    V = working.V[band]
+    clues = [track.salience] + [
+        np.sqrt(((share[band] * V) ** 2).sum(axis=0, dtype=np.float64))
+        for share in (foreground.fused, foreground.fluctuating, modelled)
+    ]
+    levels = np.stack([_in_usual_levels(_smoothed(clue, length)) for clue in clues])
+    local: npt.NDArray[np.float64] = levels.mean(axis=0)
+    return 0.5 * (local + _along_contours(local, track.path))
+
+
+def _along_contours(
+    evidence: npt.NDArray[np.float64], path: npt.NDArray[np.intp]
+) -> npt.NDArray[np.float64]:
+    """Give all frames of a contour what its best frames say: a held note is sung to its end."""
+    moves = np.abs(np.diff(path, prepend=path[0])) >= _NEW_NOTE_STEPS
+    edges = np.concatenate([[0], np.flatnonzero(moves), [len(path)]])
+    spread = np.empty_like(evidence)
+    for first, last in pairwise(np.unique(edges)):
+        spread[first:last] = np.percentile(evidence[first:last], _OF_CONTOUR)
+    return spread
+
+
+def _voice_band(working: Working) -> npt.NDArray[np.bool_]:
+    hz = np.arange(working.V.shape[0]) * working.bin_hz
+    band: npt.NDArray[np.bool_] = (hz > _VOICE_HZ[0]) & (hz < _VOICE_HZ[1])
+    return band
+
+
+def _smoothed(values: npt.NDArray[np.float64], length: int) -> npt.NDArray[np.float64]:
+    from scipy import ndimage
+
+    smooth: npt.NDArray[np.float64] = ndimage.median_filter(values, length, mode="nearest")
+    return smooth
+
+
+def _in_usual_levels(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    usual = float(np.percentile(values, 90.0))
+    ratios = values / usual if usual > 0.0 else np.zeros_like(values)
+    levels: npt.NDArray[np.float64] = np.log(ratios + 1e-3)
+    return levels
+
+
+def voiced_frames(evidence: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+    """Decide where a voice sings; short changes must be well founded."""
+    odds = _STEEP * (evidence - _EVEN)
+    return most_likely_states(odds, enter_cost=_CHANGE_COST, leave_cost=_CHANGE_COST)
+
+
+def voice_presence(
+    working: Working, track: Track, voiced: npt.NDArray[np.bool_], modelled: _Matrix
+) -> float:
+    """Say how likely there is a singing voice at all.
+
+    Two things tell a voice from an instrument that was followed in its place: a voice glides and
+    trembles within its notes, and it carries much of the energy. Both are weighed by a logistic
+    function, whose middle is set so that the loudest instruments stay well below it: weak voices
+    are missed rather than instruments taken for voices.
+
+    Parameters
+    ----------
+    working : Working
+        The mixture.
+    track : Track
+        The pitch.
+    voiced : np.ndarray of bool [shape=(n_frames,)]
+        Where it is taken to be sung.
+    modelled : np.ndarray [shape=(n_bins, n_frames)]
+        Share of a voice that sings along the track all the time.
+
+    Returns
+    -------
+    float
+        From 0 to 1; zero where nothing is sung.
+    """
+    steps = np.abs(np.diff(track.path))
+    within = voiced[1:] & voiced[:-1] & (steps < _NEW_NOTE_STEPS)
+    if not within.any():
+        return 0.0
+    kilocents_per_s = float(steps[within].mean()) * CENTS / 1000.0 / working.frame_s
+    band = _voice_band(working)
+    V = working.V[band]
+    energy = float((V**2).sum(dtype=np.float64))
+    sung = float(((modelled[band] * V) ** 2).sum(dtype=np.float64)) / energy if energy > 0 else 0.0
+    odds = (
+        _MOVEMENT_WEIGHT * kilocents_per_s + _ENERGY_WEIGHT * math.log(sung + 0.01) - _PRESENCE_BIAS
+    )
+    return 1.0 / (1.0 + math.exp(-max(odds, -700.0)))
