@@ -10,7 +10,9 @@ makes those in the package.
 from __future__ import annotations
 
 import json
+import math
 import os
+import unicodedata
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -32,6 +34,12 @@ _SUFFIX = ".safetensors"
 _DTYPES = {"templates": ("F16", "F32"), "frequencies_hz": ("F32", "F64")}
 _MAX_PARTS = 64
 _FLOOR = 1e-7
+_MAX_KINDS = 64
+_MAX_LABEL = 64
+_MAX_LABEL_BYTES = 200
+_NOT_IN_FILES = '/\\:*?"<>|'
+_RESERVED = "one-shot-"
+_HINT = "give a .safetensors file made by audiosep"
 _SHORTEST_STEP_S = 1e-4
 _LONGEST_STEP_S = 1.0
 
@@ -48,7 +56,10 @@ class Dictionary:
     frequencies_hz : np.ndarray [shape=(n_bands,), dtype=float64]
         Increasing, from 0 Hz up; at least two.
     labels : tuple of str
-        The kind of sound of each component, for example ``"drums"``; one per component.
+        The kind of sound of each component, for example ``"drums"``; one per component. Stems
+        and their files are called so: at most 64 kinds, each of 1 to 64 printable characters (at
+        most 200 bytes in UTF-8) that file names may have on any system, that neither begin nor end
+        with a dot or a space nor begin with ``one-shot-``; two must not differ by case alone.
     provenance : str
         What it was learnt from and under which licence.
     step_s : float, optional
@@ -86,8 +97,8 @@ class Dictionary:
             return f"frequencies_hz must be float64, one per band, got {hz.dtype} {hz.shape}."
         if len(self.labels) != W.shape[1]:
             return f"{len(self.labels)} labels for {W.shape[1]} templates; give one for each."
-        if not all(isinstance(label, str) and label for label in self.labels):
-            return "every label must be a text of at least one character."
+        if problem := _problem_of_labels(self.labels):
+            return problem
         if not np.isfinite(W).all() or (W < 0).any():
             return "the templates hold negative or non-finite numbers."
         if not W.reshape(*W.shape[:2], -1).any(axis=(0, 2)).all():
@@ -224,6 +235,40 @@ class Dictionary:
         return out
 
 
+def _problem_of_labels(labels: tuple[object, ...]) -> str:
+    """Why labels cannot be names of files on every system, or nothing."""
+    kinds: dict[str, str] = {}
+    for label in labels:
+        if not isinstance(label, str) or not _may_name_a_file(label):
+            return (
+                f"the label {_shown(label)} cannot name a stem; use 1 to 64 printable characters "
+                f"other than {_NOT_IN_FILES}, without a dot or space at the ends or "
+                f"{_RESERVED!r} at the beginning."
+            )
+        folded = unicodedata.normalize("NFC", unicodedata.normalize("NFC", label).casefold())
+        if kinds.setdefault(folded, label) != label:
+            return f"the labels {kinds[folded]!r} and {label!r} differ by case alone; rename one."
+    if len(kinds) > _MAX_KINDS:
+        return f"{len(kinds)} different labels are too many; at most {_MAX_KINDS}."
+    return ""
+
+
+def _may_name_a_file(label: str) -> bool:
+    return (
+        0 < len(label) <= _MAX_LABEL
+        and label.isprintable()
+        and len(label.encode()) <= _MAX_LABEL_BYTES
+        and not any(character in _NOT_IN_FILES for character in label)
+        and label.strip(". ") == label
+        and not label.casefold().startswith(_RESERVED)
+    )
+
+
+def _shown(label: object) -> str:
+    text = ascii(label)
+    return text if len(text) <= _MAX_LABEL + 2 else f"{text[:_MAX_LABEL]}..."
+
+
 def save_dictionary(dictionary: Dictionary, path: str | os.PathLike[str]) -> None:
     """Write a dictionary to a safetensors file in one step; templates as float16, maximum one.
 
@@ -282,9 +327,14 @@ def load_dictionary(path: str | os.PathLike[str]) -> Dictionary:
     try:
         return _read(file)
     except OSError as error:
-        raise DictionaryError(f"{file}: cannot read the dictionary: {error.strerror}.") from error
+        why = error.strerror or "it cannot be opened"
+        raise DictionaryError(f"{file}: cannot read the dictionary: {why}; {_HINT}.") from error
+    except ValueError as error:  # of a path with NUL
+        raise DictionaryError(f"{str(file)!r}: cannot read the dictionary; {_HINT}.") from error
     except SafetensorError as error:
-        raise DictionaryError(f"{file}: not a dictionary, or damaged ({error}).") from error
+        raise DictionaryError(
+            f"{file}: not a dictionary, or damaged ({error}); {_HINT}."
+        ) from error
     except DictionaryError as error:
         raise DictionaryError(f"{file}: {error}") from error
 
@@ -292,6 +342,8 @@ def load_dictionary(path: str | os.PathLike[str]) -> Dictionary:
 def _read(file: Path) -> Dictionary:
     from safetensors import safe_open
 
+    if file.is_dir():
+        raise DictionaryError(f"cannot read the dictionary: it is a folder; {_HINT}.")
     if (size := file.stat().st_size) > MAX_FILE_BYTES:
         raise DictionaryError(f"{size / 2**20:.0f} MB is too large for a dictionary.")
     arrays = {}
@@ -316,13 +368,20 @@ def _description(metadata: dict[str, str]) -> tuple[tuple[str, ...], str, float 
         found = json.loads(metadata[_METADATA_KEY])
         version, labels, provenance = found["version"], found["labels"], found["provenance"]
     except (KeyError, TypeError, ValueError, RecursionError):
-        raise DictionaryError("the description of a dictionary is missing from it.") from None
+        raise DictionaryError(
+            f"not a dictionary: the description of one is missing from it; {_HINT}."
+        ) from None
     if version != FORMAT_VERSION:
         raise DictionaryError(f"it is of version {version!r}; install a newer audiosep.")
     if not isinstance(labels, list) or not isinstance(provenance, str):
-        raise DictionaryError("its description is not that of a dictionary.")
+        raise DictionaryError(f"its description is not that of a dictionary; {_HINT}.")
     step_s = found.get("step_s")
-    return tuple(labels), provenance, float(step_s) if type(step_s) is int else step_s
+    if type(step_s) is int:
+        try:
+            step_s = float(step_s)
+        except OverflowError:
+            step_s = math.inf  # refused like any other that is too long
+    return tuple(labels), provenance, step_s
 
 
 def builtin_names() -> tuple[str, ...]:

@@ -32,6 +32,9 @@ __all__ = ["BssEval", "Evaluation", "StemScores", "evaluate", "sdr", "si_sdr"]
 SILENT_BELOW_LOUDEST_DB = 80.0
 """A reference so far below the loudest one is silent: what is left of it is dither."""
 
+COMPLETE_ABOVE_DB = 40.0
+"""References whose sum is so near to the mixture, at any level, are all of its sources."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class StemScores:
@@ -47,7 +50,7 @@ class StemScores:
         Plain signal-to-distortion ratio, ``|r|^2 / |r - e|^2``, which hears wrong levels.
     si_sir_db, si_sar_db : float or None
         Scale-invariant ratios to interference and to artefacts; None also where there is a single
-        reference, and so nothing that could interfere.
+        reference, no mixture that holds more, and so nothing that could interfere.
     improvement_db : float or None
         SI-SDR above that of the untouched mixture; None without a mixture.
     oracle_db : float or None
@@ -81,9 +84,13 @@ class Evaluation:
     ----------
     stems : tuple of StemScores
         In the order of the references.
+    rest_db : float or None
+        Level of what the references leave of the mixture, relative to the mixture, where that
+        counted as one further source; None where the references are complete, or without a mixture.
     """
 
     stems: tuple[StemScores, ...]
+    rest_db: float | None = None
 
     def mean(self, measure: str) -> float | None:
         """Mean of a measure over the stems where it is defined.
@@ -195,7 +202,8 @@ def evaluate(
     """Compare estimated stems with the true sources of the same names.
 
     References without an estimate are no stems of the result, but count as sources that may
-    interfere and in the oracle mask.
+    interfere and in the oracle mask. Where the references do not add up to the mixture (what is
+    left is above -40 dB of it), the mixture minus the references is one further source there.
 
     Parameters
     ----------
@@ -204,7 +212,8 @@ def evaluate(
     sr : int, optional
         Sample rate in Hz; needed with arrays.
     mixture : Audio or array_like, optional
-        The untouched mixture, for `improvement_db` and `oracle_db`.
+        The untouched mixture, for `improvement_db` and `oracle_db`; the references must be as loud
+        as they are in it, or all of them be given.
     bsseval : bool
         Compute BSSEval version 4 too, by museval (slow: with four stereo stems it takes longer than
         the recording lasts).
@@ -252,28 +261,41 @@ def evaluate(
     guessed = {name: guesses[name].samples for name in names}
     by_bsseval = _bsseval(heard, guessed, like.sr) if bsseval else {}
     ceilings: dict[str, float | None] = {}
+    rest = None if mixed is None else _rest(mixed, sources)
+    others = [] if rest is None else [rest]
     if mixed is not None:
-        oracles = oracle_si_sdr(mixed.samples, list(heard.values()), mixed.sr)
-        ceilings = dict(zip(heard, oracles, strict=True))
+        oracles = oracle_si_sdr(mixed.samples, [*heard.values(), *others], mixed.sr)
+        ceilings = dict(zip(heard, oracles, strict=False))
     return Evaluation(
         stems=tuple(
             _silent_stem(name, guessed[name])
             if name in silent
-            else _stem(name, heard, guessed[name], mixed, ceilings.get(name), by_bsseval.get(name))
+            else _stem(
+                name,
+                heard,
+                others,
+                guessed[name],
+                mixture=mixed,
+                oracle=ceilings.get(name),
+                bsseval=by_bsseval.get(name),
+            )
             for name in names
-        )
+        ),
+        rest_db=None if rest is None or mixed is None else _relative_db(rest, mixed.samples),
     )
 
 
 def _stem(
     name: str,
     heard: Mapping[str, FloatArray],
+    others: list[FloatArray],
     guess: FloatArray,
+    *,
     mixture: Audio | None,
     oracle: float | None,
     bsseval: BssEval | None,
 ) -> StemScores:
-    measured = ratios_of(list(heard.values()), list(heard).index(name), guess)
+    measured = ratios_of([*heard.values(), *others], list(heard).index(name), guess)
     improvement = None
     if mixture is not None:
         undone = ratios_of([heard[name]], 0, mixture.samples).si_sdr_db
@@ -291,6 +313,23 @@ def _stem(
         reference_is_silent=False,
         bsseval=bsseval,
     )
+
+
+def _rest(mixture: Audio, sources: Mapping[str, Audio]) -> FloatArray | None:
+    """What the references leave of the mixture; None where they are all of it, or it is silent."""
+    total = np.zeros_like(mixture.samples)
+    for source in sources.values():
+        total += source.samples
+    # At any level: a mixture that was turned down against clipping has no further source.
+    nearness = ratios_of([total], 0, mixture.samples).si_sdr_db
+    if energy(mixture.samples) == 0.0 or (nearness is not None and nearness >= COMPLETE_ABOVE_DB):
+        return None
+    return mixture.samples - total
+
+
+def _relative_db(part: FloatArray, whole: FloatArray) -> float | None:
+    level, like = level_dbfs(part), level_dbfs(whole)
+    return None if level is None or like is None else level - like
 
 
 def _silent_stem(name: str, guess: FloatArray) -> StemScores:

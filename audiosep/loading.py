@@ -25,6 +25,8 @@ def load_mixture(
     start: float,
     duration: float | None,
     n_sources: int,
+    voice: bool,
+    dense: bool,
 ) -> tuple[Audio, dict[str, Any]]:
     """Read or wrap the mixture, and describe it for the record.
 
@@ -39,7 +41,9 @@ def load_mixture(
     duration : float > 0 or None
         Seconds, for files.
     n_sources : int
-        How many stems are wanted; decides how much memory they take.
+        How many stems are wanted; decides, with the next two, how much memory they take.
+    voice, dense : bool
+        As for :func:`audiosep.memory.bytes_per_sample`.
 
     Returns
     -------
@@ -66,7 +70,8 @@ def load_mixture(
         path = Path(os.fspath(source))
         try:
             free = available_bytes()
-            each = bytes_per_sample(info(path).n_channels, n_sources)
+            about = info(path)
+            each = bytes_per_sample(about.n_channels, n_sources, about.sr, voice=voice, dense=dense)
             n_most = None if free is None else free // each
             recording = open_recording(path, start=start, duration=duration, n_most=n_most)
         except (InputError, RefusedError) as error:
@@ -76,7 +81,7 @@ def load_mixture(
         if start != 0.0 or duration is not None:
             raise UsageError("start and duration are for files; slice the array instead.")
         audio = source if isinstance(source, Audio) else _wrap(source, sr)
-    about = {
+    description = {
         "path": None if path is None else os.fsencode(path).decode("utf-8", "backslashreplace"),
         "sha256": None if path is None else sha256_of(path),
         "format": None if recording is None else recording.info.format,
@@ -91,7 +96,7 @@ def load_mixture(
     warnings = [] if recording is None else list(recording.warnings)
     if audio.peak == 0.0:
         warnings.append("the recording is silent, and so are the stems.")
-    return audio, {"input": about, "warnings": warnings}
+    return audio, {"input": description, "warnings": warnings}
 
 
 def _wrap(samples: npt.ArrayLike, sr: int | None) -> Audio:

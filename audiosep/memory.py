@@ -2,36 +2,56 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 __all__ = ["available_bytes", "bytes_per_sample"]
 
-# Measured with scripts/bench_split.py (a 3-minute stereo file peaks near 1 GB) and rounded up.
+# Measured with scripts/bench_split.py --long, and rounded up.
 _SPECTROGRAM = 16  # complex64, half the window's bins, four windows over every sample
-_MASK = 8  # float32, the same grid
-_WORKSPACE = 5 * _MASK  # magnitudes, bands, evidence
+_MATRIX = 8  # float32, the same grid
 _SAMPLE = 4
+
+_MATRICES = 4
+"""Magnitudes, and what is decided on fewer bands, in every method."""
+
+_VOICE_MATRICES = 10
+_VOICE_SR = 16000
+"""A voice is modelled on that many more, below half of this rate."""
 
 _MEMINFO = Path("/proc/meminfo")
 _CGROUP = Path("/sys/fs/cgroup")
 
 
-def bytes_per_sample(n_channels: int, n_sources: int) -> int:
+def bytes_per_sample(
+    n_channels: int, n_sources: int, sr: int, *, voice: bool = False, dense: bool = False
+) -> int:
     """Memory that one sample (of all channels) of a recording takes during its separation.
 
     Parameters
     ----------
     n_channels, n_sources : int > 0
         Of the recording, and wanted.
+    sr : int > 0
+        Sample rate in Hz.
+    voice : bool
+        Whether the method follows a voice.
+    dense : bool
+        Whether it keeps a whole model of each source.
 
     Returns
     -------
     int
         Bytes.
     """
-    recording = 2 * n_channels * _SAMPLE
-    stems = n_sources * n_channels * _SAMPLE
-    return n_channels * _SPECTROGRAM + n_sources * _MASK + _WORKSPACE + recording + stems
+    matrices = _MATRICES + (n_sources if dense else 0)
+    if voice:
+        matrices += math.ceil(_VOICE_MATRICES * min(1.0, _VOICE_SR / sr))
+    recording = n_channels * _SAMPLE
+    modelling = n_channels * _SPECTROGRAM + matrices * _MATRIX
+    # The spectrogram is gone when the stems are made.
+    rendering = n_sources * n_channels * _SAMPLE + matrices * _MATRIX
+    return recording + max(modelling, rendering)
 
 
 def available_bytes() -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -99,16 +100,38 @@ def _runs(values: npt.NDArray[np.int64], wanted: int | None = None) -> list[tupl
 
 
 def _steady(pitches: npt.NDArray[np.int64], shortest: int) -> list[tuple[int, int]]:
-    """Stretches of one pitch, short ones given to their longer neighbour."""
-    pitches = pitches.copy()
-    while True:
-        runs = _runs(pitches)
-        short = [i for i, (a, b) in enumerate(runs) if b - a < shortest]
-        if not short or len(runs) == 1:
-            return runs
-        # The shortest first: it is the surest slide, and its neighbours grow.
-        index = min(short, key=lambda i: runs[i][1] - runs[i][0])
-        near = [i for i in (index - 1, index + 1) if 0 <= i < len(runs)]
-        longest = max(near, key=lambda i: runs[i][1] - runs[i][0])
-        first, last = runs[index]
-        pitches[first:last] = pitches[runs[longest][0]]
+    """Stretches of one pitch, short ones given to their longer neighbour.
+
+    The shortest first: it is the surest slide, and its neighbours grow. Of equally short ones the
+    first. A heap and links to the neighbours make n log n of what would be quadratic.
+    """
+    runs = _runs(pitches)
+    firsts, lasts = ([run[side] for run in runs] for side in (0, 1))
+    pitch = [int(pitches[first]) for first in firsts]
+    # A run is known by its index: what is to its left and right, -1 and len(runs) at the ends.
+    left, right = list(range(-1, len(runs) - 1)), list(range(1, len(runs) + 1))
+    alive = [True] * len(runs)
+
+    def join(a: int, b: int) -> None:
+        """Make one run of two neighbours, under the index of the left one."""
+        lasts[a], right[a], alive[b] = lasts[b], right[b], False
+        if right[b] < len(runs):
+            left[right[b]] = a
+
+    heap = [(b - a, a, index) for index, (a, b) in enumerate(runs) if b - a < shortest]
+    heapq.heapify(heap)
+    while heap:
+        length, _, index = heapq.heappop(heap)
+        if not alive[index] or length != lasts[index] - firsts[index]:
+            continue
+        near = [i for i in (left[index], right[index]) if 0 <= i < len(runs)]
+        if not near:
+            break
+        pitch[index] = pitch[max(near, key=lambda i: lasts[i] - firsts[i])]
+        for a, b in ((index, right[index]), (left[index], index)):
+            if a >= 0 and b < len(runs) and pitch[a] == pitch[b]:
+                join(a, b)
+                index = a
+        if (grown := lasts[index] - firsts[index]) < shortest:
+            heapq.heappush(heap, (grown, firsts[index], index))
+    return [(firsts[i], lasts[i]) for i in range(len(runs)) if alive[i]]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,6 +32,10 @@ _FADE_OUT_S = 0.015
 _JUDGED_S = 0.15
 """How much of a hit is judged: by then it has been heard."""
 
+_LATE_S = 0.03
+_LATE = 0.1
+"""Weight of a hit that is loudest later than this after its attack: another one is in it."""
+
 _TINY = 1e-30
 
 
@@ -45,8 +49,9 @@ class _Hit:
 def cut_one_shots(stems: Mapping[str, Audio], onsets: Onsets, n: int = 4) -> dict[str, Audio]:
     """Cut the cleanest hits of each piece out of its stem.
 
-    A hit is clean where its stem holds most of what sounds, where it is loud, and where the next
-    hit of the same piece leaves it time to ring. It is cut from shortly before its attack until
+    A hit is clean where its stem holds most of what sounds, where it is loud, where it is loudest
+    within 30 ms of its attack (or another hit is in it), and where the next hit of the same piece
+    leaves it time to ring. It is cut from shortly before its attack until
     it has fallen by 50 dB, the next hit of its piece begins, or 2 seconds have passed, with short
     fades. Its level is kept.
 
@@ -88,13 +93,12 @@ def cut_one_shots(stems: Mapping[str, Audio], onsets: Onsets, n: int = 4) -> dic
         raise ParameterError("the stems differ in length or sample rate; give those of one track.")
     if not shapes:
         return {}
-    powers = {name: _power(audio) for name, audio in stems.items()}
-    total = np.add.reduce(list(powers.values()))
+    powers = {name: _Power.of(audio) for name, audio in stems.items()}
     labels = np.array(onsets.labels, dtype=object)
     out: dict[str, Audio] = {}
     for name, audio in stems.items():
         times = onsets.times_s[labels == name]
-        hits = _hits(times, powers[name], total, audio.sr)
+        hits = _hits(times, powers[name], list(powers.values()))
         # Sorting is stable: of equal hits the earlier one comes first.
         best = sorted(hits, key=lambda hit: -hit.score)[:n]
         for index, hit in enumerate(best, start=1):
@@ -102,40 +106,61 @@ def cut_one_shots(stems: Mapping[str, Audio], onsets: Onsets, n: int = 4) -> dic
     return out
 
 
-def _power(audio: Audio) -> npt.NDArray[np.float64]:
-    """Mean square over the channels, relative to the peak, which may be far from one."""
-    peak = audio.peak or 1.0
-    relative = np.zeros(audio.n_samples)
-    for channel in audio.samples:
-        relative += (channel.astype(np.float64) / peak) ** 2
-    return relative * (peak**2 / audio.n_channels)
+@dataclass(frozen=True)
+class _Power:
+    """Power of a stem where it is asked for: all of it at once would be larger than the stem."""
+
+    audio: Audio
+    peak: float
+
+    @classmethod
+    def of(cls, audio: Audio) -> _Power:
+        return cls(audio, audio.peak or 1.0)
+
+    def __getitem__(self, part: slice) -> npt.NDArray[np.float64]:
+        """Mean square over the channels, by way of the peak, which may be far from one."""
+        relative = self.audio.samples[:, part].astype(np.float64) / self.peak
+        out: npt.NDArray[np.float64] = np.square(relative).sum(axis=0)
+        return out * (self.peak**2 / self.audio.n_channels)
 
 
 def _hits(
-    times_s: npt.NDArray[np.float64],
-    power: npt.NDArray[np.float64],
-    total: npt.NDArray[np.float64],
-    sr: int,
+    times_s: npt.NDArray[np.float64], power: _Power, all_powers: Sequence[_Power]
 ) -> list[_Hit]:
-    attacks = [attack for t in times_s if (attack := _attack(t, power, sr)) is not None]
+    sr, n_samples = power.audio.sr, power.audio.n_samples
+    attacks = [attack for t in times_s if (attack := _attack(t, power)) is not None]
     attacks = sorted(set(attacks))
-    ends = [*(attack - round(_GAP_S * sr) for attack in attacks[1:]), len(power)][: len(attacks)]
+    ends = [*(attack - round(_GAP_S * sr) for attack in attacks[1:]), n_samples][: len(attacks)]
     hits = []
     for attack, end in zip(attacks, ends, strict=True):
         first = max(0, attack - round(_BEFORE_S * sr))
-        last = min(end, len(power), first + round(LONGEST_S * sr))
+        last = min(end, n_samples, first + round(LONGEST_S * sr))
         if last - first < _SHORTEST_S * sr:
             continue
         last = first + _sounding(power[first:last], sr)
-        judged = slice(first, min(first + max(1, round(_JUDGED_S * sr)), len(power)))
-        own, all_of_it = float(power[judged].sum()), float(total[judged].sum())
+        judged = slice(first, first + max(1, round(_JUDGED_S * sr)))
+        own = power[judged]
+        total = np.zeros_like(own)
+        for each in all_powers:
+            total += each[judged]
+        score = _cleanness(own, total, attack - first, sr)
         room_s = min((end - first) / sr, 2 * _JUDGED_S) / (2 * _JUDGED_S)
-        hits.append(_Hit(first, last, own / (all_of_it + _TINY) * own**0.25 * room_s))
+        hits.append(_Hit(first, last, score * room_s))
     return hits
 
 
-def _attack(time_s: float, power: npt.NDArray[np.float64], sr: int) -> int | None:
+def _cleanness(
+    own: npt.NDArray[np.float64], total: npt.NDArray[np.float64], attack: int, sr: int
+) -> float:
+    energy = float(own.sum())
+    share = energy / (float(total.sum()) + _TINY)
+    late = int(np.argmax(own)) - attack > _LATE_S * sr
+    return float(share * energy**0.25 * (_LATE if late else 1.0))
+
+
+def _attack(time_s: float, power: _Power) -> int | None:
     """Sample near an onset where the level begins to rise above what still rings."""
+    sr = power.audio.sr
     around = max(1, round(_SEARCH_S * sr))
     first = max(0, round(time_s * sr) - around)
     near = power[first : first + 2 * around]

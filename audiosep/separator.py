@@ -182,10 +182,13 @@ class Separator:
                 f"the preset {self.preset} always gives {recipe.stems}; to choose the number of "
                 "sources use the preset components."
             )
-        n_sources = self.n_sources or recipe.n_sources
-        if self.n_components is not None and self.n_components < n_sources:
+        fewest = recipe.fewest_components
+        if recipe.n_sources_free:
+            fewest = self.n_sources or recipe.n_sources
+        if self.n_components is not None and self.n_components < fewest:
             raise ParameterError(
-                f"n_components={self.n_components} is fewer than the {n_sources} sources; use more."
+                f"n_components={self.n_components} is too few for the preset {self.preset}; use "
+                f"{fewest} or more."
             )
         if self.beta is not None:
             object.__setattr__(self, "beta", beta_from(self.beta))
@@ -256,7 +259,13 @@ class Separator:
         recipe = load_preset(self.preset)
         n_sources = self.n_sources or recipe.n_sources
         mixture, about = load_mixture(
-            source, sr, start=start, duration=duration, n_sources=n_sources
+            source,
+            sr,
+            start=start,
+            duration=duration,
+            n_sources=n_sources,
+            voice=recipe.follows_voice,
+            dense=recipe.n_sources_free,
         )
         clock.lap("read")
         threads = resolve_threads(self.n_threads)

@@ -36,6 +36,9 @@ MAX_SAMPLE_RATE = 4_000_000
 MIN_SAMPLE_RATE = 100
 
 
+_BLOCK = 1024
+"""Frames that are worked on at once where whole recordings would need room for copies."""
+
 LOUDEST = 1e30
 """Samples beyond this leave float32 on the way through the transform: no recording has them."""
 
@@ -195,21 +198,26 @@ class Spectrogram:
             A view whose transpose is C-contiguous: the layout the factorization runs fastest on.
             Independent of the order and the polarity of the channels.
         """
-        if self.n_channels == 1:
-            return np.ascontiguousarray(np.abs(self.values[0].T), dtype=np.float32).T
-        # Scaled by the peak first: squares of very loud or very quiet input leave float32.
-        peak = max(float(np.abs(channel).max()) for channel in self.values)
         frames = np.zeros((self.n_frames, self.n_bins), dtype=np.float32)
+        blocks = [slice(first, first + _BLOCK) for first in range(0, self.n_frames, _BLOCK)]
+        if self.n_channels == 1:
+            for block in blocks:
+                frames[block] = np.abs(self.values[0, :, block].T)
+            return frames.T
+        # Scaled by the peak first: squares of very loud or very quiet input leave float32.
+        peak = max(float(np.abs(self.values[..., block]).max()) for block in blocks)
         if peak == 0.0:
             return frames.T
-        for channel in self.values:
-            part = np.abs(channel.T).astype(np.float32, copy=False)
-            part /= np.float32(peak)
-            part *= part
-            frames += part
-        frames /= self.n_channels
-        np.sqrt(frames, out=frames)
-        frames *= np.float32(peak)
+        for block in blocks:
+            total = frames[block]
+            for channel in self.values:
+                part = np.abs(channel[:, block].T).astype(np.float32, copy=False)
+                part /= np.float32(peak)
+                part *= part
+                total += part
+            total /= self.n_channels
+            np.sqrt(total, out=total)
+            total *= np.float32(peak)
         return frames.T
 
 

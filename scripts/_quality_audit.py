@@ -41,7 +41,8 @@ def same_recordings(paths: list[Path]) -> list[tuple[Path, Path, float]]:
 
     length, spectra = 1 << 18, []
     for path in paths:
-        samples, sr = read(path / "mixture.flac")
+        meta = json.loads((path / "meta.json").read_text())
+        samples, sr = read(path / meta["mixture"])
         mono = signal.resample_poly(samples.mean(axis=0), 4000, sr)[: length // 2]
         spectra.append(np.fft.rfft(mono / (np.linalg.norm(mono) + 1e-30), length))
     pairs = []

@@ -195,6 +195,23 @@ def held_by_stem(name: str, beside: Iterable[str]) -> frozenset[str]:
     return EVERYTHING - claimed
 
 
+def told_apart(references: Signals) -> bool:
+    """Whether stems of known names could part these sources: two sound, one has such a name.
+
+    Instruments that all belong to other (a string quartet) cannot be.
+    """
+    heard = [name for name, signal in references.items() if not is_silent(signal)]
+    return len(heard) > 1 and any(name in PARTS for name in heard)
+
+
+def voices_missed(references: Signals, stems: Iterable[str]) -> list[str]:
+    """Voices that sound and are all one source, where no stem stands for a voice alone."""
+    voice = PARTS["voice"]
+    if any(PARTS.get(stem) == voice for stem in stems):
+        return []
+    return [n for n, s in references.items() if PARTS.get(n) == voice and not is_silent(s)]
+
+
 def matched(references: Signals, estimates: Signals) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Sums of references, and of estimates, that stand for the same.
 

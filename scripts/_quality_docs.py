@@ -1,4 +1,4 @@
-"""The tables of the quality benchmark as markdown, put between marks in README.md and docs.
+"""The tables of the quality benchmark as markdown, put between marks in README.md and docs/.
 
 A table called NAME goes between ``<!-- quality:NAME -->`` and ``<!-- /quality:NAME -->``, each on a
 line of its own. Names: ``overview``, ``halves``, ``goals``, and ``items-TASK`` for every task.
@@ -11,22 +11,35 @@ from pathlib import Path
 
 from _quality_methods import NOTHING, OURS
 from _quality_peers import PEERS_OF
-from _quality_report import CEILING, LOUD_DB, Row, Rows, improvements, key, mean_of, rows_of
+from _quality_report import (
+    CEILING,
+    LOUD_DB,
+    Row,
+    Rows,
+    improvements,
+    key,
+    mean_of,
+    rows_of,
+    separated,
+)
 
 ROOT = Path(__file__).parent.parent
-PAGES = ("README.md", "docs/quality.md")
 HALVES = ("choose", "confirm", "unseen")
 
 _MARK = re.compile(r"<!-- quality:([\w-]+) -->\n.*?<!-- /quality:\1 -->", re.DOTALL)
 
 
+def pages(root: Path = ROOT) -> list[str]:
+    """README.md and every page below docs, relative to the root."""
+    found = [root / "README.md", *sorted((root / "docs").rglob("*.md"))]
+    return [path.relative_to(root).as_posix() for path in found if path.is_file()]
+
+
 def write_docs(content: dict, root: Path = ROOT) -> list[str]:
     """Fill every mark of the pages that there are; return the names of the tables written."""
     tables, written = tables_of(content), []
-    for page in PAGES:
+    for page in pages(root):
         path = root / page
-        if not path.is_file():
-            continue
         text = path.read_text(encoding="utf-8")
         filled, names = fill(text, tables)
         if filled != text:
@@ -153,7 +166,7 @@ def own_words(row: Row) -> str:
     each = [
         f"{name} {score['si_sdr_improvement']:.1f}"
         for name, score in row["sources"].items()
-        if "si_sdr_improvement" in score
+        if separated(score)
     ]
     whole = [
         f"{name} keeps SI-SDR {score['si_sdr']:.1f}"
@@ -165,5 +178,6 @@ def own_words(row: Row) -> str:
         for name, level in row["without_reference"].items()
         if level > LOUD_DB
     ]
-    words = ", ".join([*each, *whole, *spare])
+    missed = ["voice missed"] * bool(row.get("missed"))
+    words = ", ".join([*each, *whole, *missed, *spare])
     return f"**{mean_of(row):.1f}** ({words})" if improvements(row) else f"– ({words})"

@@ -5,7 +5,18 @@ from __future__ import annotations
 import time
 
 import numpy as np
-from _quality_corpus import Item, Signals, is_silent, matched, rms, si_sdr, snr, unmatched
+from _quality_corpus import (
+    Item,
+    Signals,
+    is_silent,
+    matched,
+    rms,
+    si_sdr,
+    snr,
+    told_apart,
+    unmatched,
+    voices_missed,
+)
 from _quality_peers import PEERS, PEERS_OF, TINY, installed, masked
 
 OURS, NOTHING = "ours", "do-nothing"
@@ -13,7 +24,7 @@ ORACLES = {"oracle ratio mask": 1.0, "oracle Wiener": 2.0}
 METHODS = (NOTHING, OURS, *PEERS, *ORACLES)
 
 WHOLE_BELOW = 1e-3
-"""A reference that differs from the mixture by less is all of it: nothing is to be separated."""
+"""A sum of references that differs from the mixture by less is all of it: nothing was separated."""
 
 
 def methods_of(task: str, wanted: tuple[str, ...] = METHODS) -> list[str]:
@@ -100,18 +111,24 @@ def measure(item: Item, method: str, seed: int) -> dict[str, object]:
         "sources": {name: scores(item, *pair) for name, pair in pairs.items()},
         "misnamed": misnamed(pairs) if item.task == "drums" else [],
         "without_stem": missing,
+        "missed": voices_missed(item.references, estimates),
         "without_reference": {name: relative_db(item, estimates[name]) for name in spare},
         "findings": item.findings,
     }
 
 
 def scores(item: Item, reference: np.ndarray, estimate: np.ndarray) -> dict[str, object]:
-    """Scores of one source; where it is silent, or all of the mixture, there is none to improve."""
+    """Scores of one source; where it is silent, or all of the mixture, there is none to improve.
+
+    Where stems of known names could have told apart what makes up the mixture, all of it in one
+    group is a failure: as good as doing nothing, 0 dB.
+    """
     if is_silent(reference):
         return {"silent": True, "estimate_rms": rms(estimate)}
     value = si_sdr(reference, estimate)
     if rms(item.mixture - reference) < WHOLE_BELOW * rms(item.mixture):
-        return {"whole": True, "si_sdr": value}
+        whole: dict[str, object] = {"whole": True, "si_sdr": value}
+        return {**whole, "si_sdr_improvement": 0.0} if told_apart(item.references) else whole
     return {
         "si_sdr": value,
         "si_sdr_improvement": value - si_sdr(reference, item.mixture),

@@ -47,8 +47,13 @@ def key(row: Row) -> str:
 
 
 def improvements(row: Row) -> list[float]:
-    """SI-SDR improvements of the sources that sound and are not all of the mixture."""
+    """SI-SDR improvements of the sources where one is defined; 0 for what was not told apart."""
     return [s["si_sdr_improvement"] for s in row["sources"].values() if "si_sdr_improvement" in s]
+
+
+def separated(score: dict[str, object]) -> bool:
+    """Whether this is a score of a source that is not all of the mixture."""
+    return "si_sdr_improvement" in score and "whole" not in score
 
 
 def mean_of(row: Row) -> float | None:
@@ -66,15 +71,17 @@ def summarize(rows: Rows) -> dict[str, object] | None:
     if not rows:
         return None
     means = [float(np.mean(improvements(row))) for row in rows]
+    # What was not told apart is left out here: the mixture's SI-SDR to itself says nothing.
     absolute = [
-        np.mean([s["si_sdr"] for s in row["sources"].values() if "si_sdr_improvement" in s])
+        np.mean(values)
         for row in rows
+        if (values := [s["si_sdr"] for s in row["sources"].values() if separated(s)])
     ]
     every = [value for row in rows for value in improvements(row)]
     worst = int(np.argmin(means))
     return {
         "n_items": len(rows),
-        "si_sdr_mean": float(np.mean(absolute)),
+        "si_sdr_mean": float(np.mean(absolute)) if absolute else None,
         "sii_mean": float(np.mean(means)),
         "sii_median": float(np.median(means)),
         "worst_item": key(rows[worst]),
@@ -275,6 +282,7 @@ def _words(row: Row) -> str:
         else:
             parts.append(f"{name} {score['si_sdr_improvement']:+.1f}")
     parts += [f"{name} WITHOUT A STEM" for name in row["without_stem"]]
+    parts += [f"{name} MISSED" for name in row.get("missed", ())]
     parts += [f"{n} of nothing: {db:.0f} dB" for n, db in row["without_reference"].items()]
     parts += [f"{name} MISNAMED" for name in row["misnamed"]]
     mean = mean_of(row)
@@ -284,9 +292,10 @@ def _words(row: Row) -> str:
 def print_summaries(group: str, summaries: dict[str, dict[str, object]]) -> None:
     print(f"\n{group:22s}  items  SI-SDR  SIi mean  median  below mixture   seconds  worst item")
     for method, s in summaries.items():
+        absolute = "-" if s["si_sdr_mean"] is None else f"{s['si_sdr_mean']:.2f}"
         below = f"{s['n_sources_below_mixture']:4d} of {s['n_sources']:<4d}"
         print(
-            f"{method:22s}  {s['n_items']:5d}  {s['si_sdr_mean']:6.2f}  {s['sii_mean']:8.2f}  "
+            f"{method:22s}  {s['n_items']:5d}  {absolute:>6s}  {s['sii_mean']:8.2f}  "
             f"{s['sii_median']:6.2f}  {below}  {s['seconds']:9.1f}  {s['worst_item']} "
             f"{s['worst_item_sii']:+.1f}"
         )

@@ -49,7 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--write-docs",
         action="store_true",
-        help="put the tables into README.md and docs/quality.md; without CORPUS, those of --json",
+        help="put the tables into README.md and docs; without CORPUS, those of --json",
     )
     options = parser.parse_args(arguments)
     if options.corpus is None:

@@ -106,6 +106,20 @@ def test_the_audit_finds_what_is_wrong(bench, tmp_path):
     assert "identical" not in texts["multitrack/good"]
 
 
+def test_the_audit_reads_the_mixture_that_is_named(bench, tmp_path):
+    items = []
+    for name, file in (("one", "mix.flac"), ("two", "all of it.flac")):
+        sources = {"drums": noise(0 if name == "one" else 5), "bass": noise(1)}
+        place = write_item(tmp_path, "multitrack", name, sources)
+        (place / "mixture.flac").rename(place / file)
+        meta = json.loads((place / "meta.json").read_text()) | {"mixture": file}
+        (place / "meta.json").write_text(json.dumps(meta))
+        items.append(place)
+    assert "same recording as multitrack/two" in "; ".join(
+        bench.audit.audit(items)["multitrack/one"]
+    )
+
+
 # --- items, halves and kinds -----------------------------------------------------------------
 
 
@@ -263,6 +277,59 @@ def test_a_reference_that_is_all_of_the_mixture_does_not_count(bench):
     assert score["whole"]
     row = {"sources": {"bass+other": score}}
     assert bench.report.improvements(row) == []
+
+
+@pytest.mark.parametrize(
+    ("references", "stems", "improvements", "missed"),
+    [
+        ("vocals accompaniment", "drums bass other", [0.0], ["vocals"]),
+        ("kick snare hihat", "drums bass other", [0.0], []),
+        ("violin cello", "drums bass other", [], []),
+        ("vocals", "drums bass other", [], ["vocals"]),
+        ("vocals drums keys", "drums bass other", None, ["vocals"]),
+        ("vocals drums keys", "vocals drums bass other", None, []),
+    ],
+)
+def test_what_should_have_been_told_apart_counts_as_nothing_done(
+    bench, monkeypatch, references, stems, improvements, missed
+):
+    item = item_of(bench, "auto", {name: noise(i) for i, name in enumerate(references.split())})
+    parts = {name: noise(90 + i)[None] for i, name in enumerate(stems.split())}
+    monkeypatch.setattr(bench.methods, "estimate", lambda *_: parts)
+    row = bench.methods.measure(item, "ours", 0)
+    assert row["missed"] == missed
+    assert ("voice missed" in bench.docs.own_words(row)) == bool(missed)
+    assert ("vocals MISSED" in bench.report._words(row)) == bool(missed)
+    if improvements is not None:
+        assert bench.report.improvements(row) == improvements
+
+
+def test_a_voice_that_is_silent_is_not_missed(bench):
+    assert bench.corpus.voices_missed({"vocals": 0 * noise(0), "keys": noise(1)}, ["other"]) == []
+
+
+def test_missed_voices_are_in_the_means(bench):
+    rows = [row_of("ours", i, task="auto", kind="singing", vocals=9.0) for i in "ab"]
+    failed = row_of("ours", "c", task="auto", kind="singing")
+    score = {"whole": True, "si_sdr": 140.0, "si_sdr_improvement": 0.0}
+    failed |= {"sources": {"drums+bass+other": score}, "missed": ["vocals"]}
+    summary = bench.report.summaries_of([*rows, failed])["ours"]
+    assert (summary["n_items"], summary["sii_mean"], summary["si_sdr_mean"]) == (3, 6.0, 9.0)
+    assert summary["n_sources_below_mixture"] == 0
+    words = "**0.0** (drums+bass+other keeps SI-SDR 140.0, voice missed)"
+    assert bench.docs.own_words(failed) == words
+    assert "| auto, singing | 3 | – | **6.0** |" in bench.docs.overview(
+        bench.report.content_of([*rows, failed])
+    )
+
+
+def test_only_missed_voices_can_be_summed_up(bench, capsys):
+    row = row_of("ours", task="auto", kind="singing")
+    score = {"whole": True, "si_sdr": 140.0, "si_sdr_improvement": 0.0}
+    row |= {"sources": {"bass+other": score}, "missed": ["vocals"]}
+    assert bench.report.summaries_of([row])["ours"]["si_sdr_mean"] is None
+    bench.report.print_task("auto", [row], 1)
+    assert "vocals MISSED" in capsys.readouterr().out
 
 
 def test_components_take_the_best_order(bench):
@@ -614,12 +681,20 @@ def content(bench):
 
 def test_tables_go_between_their_marks(bench, tmp_path, content):
     page = "before\n<!-- quality:{0} -->\nold\n<!-- /quality:{0} -->\nafter\n"
-    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "methods").mkdir(parents=True)
+    method = tmp_path / "docs" / "methods" / "vocals.md"
+    method.write_text(page.format("items-vocals"))
+    (tmp_path / "docs" / "other.md").write_text("nothing to fill\n")
     readme, docs = tmp_path / "README.md", tmp_path / "docs" / "quality.md"
     readme.write_text(page.format("overview"))
     docs.write_text(page.format("items-vocals") + page.format("items-drums"))
     written = bench.docs.write_docs(content, tmp_path)
-    assert written == ["README.md: overview", "docs/quality.md: items-vocals"]
+    assert written == [
+        "README.md: overview",
+        "docs/methods/vocals.md: items-vocals",
+        "docs/quality.md: items-vocals",
+    ]
+    assert docs.read_text().startswith(method.read_text())
     assert readme.read_text() == (
         "before\n<!-- quality:overview -->\n"
         "| task | items | best peer | audiosep | oracle ratio mask | stems below mixture |\n"
@@ -662,6 +737,8 @@ def test_tables_of_an_earlier_run(bench, tmp_path, content, monkeypatch):
 def test_every_mark_in_the_docs_is_of_a_table(bench):
     root = SCRIPTS.parent
     known = {"overview", "halves", "goals", *(f"items-{task}" for task in bench.corpus.TASKS)}
-    for page in bench.docs.PAGES:
+    pages = bench.docs.pages()
+    assert {"README.md", "docs/quality.md", "docs/methods/vocals.md"} <= set(pages)
+    for page in pages:
         names = bench.docs._MARK.findall((root / page).read_text("utf-8"))
         assert set(names) <= known

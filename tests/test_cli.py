@@ -100,9 +100,21 @@ def test_another_number_of_one_shots_is_another_run(inside, loop):
     inside("split", *DRUMS, loop)
     ended = inside("split", *DRUMS, "--one-shots", "1", loop)
     assert ended.code == 0
-    assert "separated/loop holds stems made in another output format" in ended.err
+    assert "separated/loop holds stems made with another number of one-shots" in ended.err
     assert Path("separated/loop-2/one-shot-kick-1.wav").is_file()
     assert not Path("separated/loop/one-shot-kick-1.wav").exists()
+
+
+@pytest.mark.parametrize("name", ["onsets.csv", "melody.mid"])
+def test_what_others_have_put_there_is_not_replaced(inside, loop, name):
+    place = Path("separated/loop")
+    place.mkdir(parents=True)
+    (place / name).write_bytes(b"mine")
+    refused = inside("split", *DRUMS, loop)
+    assert refused.code == 5
+    assert "holds files that no finished run has left" in refused.err
+    assert (place / name).read_bytes() == b"mine"
+    assert inside("split", *DRUMS, "--exists", "overwrite", loop).code == 0
 
 
 def test_edited_onsets_are_not_replaced_and_missing_ones_are_made_again(inside, loop):
@@ -482,7 +494,7 @@ def test_version_and_module(inside):
         (["-n", "0"], "audiosep: -n 0 must be a whole number"),
         (["-n", "x"], "-n"),
         (["--components", "0"], "audiosep: --components 0 must be"),
-        (["--components", "1", "-n", "2"], "audiosep: --components 1 is fewer than"),
+        (["--components", "1", "-n", "2"], "audiosep: --components 1 is too few"),
         (["--iterations", "0"], "audiosep: --iterations 0 must be"),
         (["--beta", "foo"], "audiosep: --beta 'foo' is unknown; use"),
         (["--beta", "99"], "audiosep: --beta '99' is unknown; use"),
@@ -774,7 +786,7 @@ def test_a_record_that_lacks_something_is_no_record(inside, lost):
     path.write_text(json.dumps(record))
     ended = split(inside, "a.wav")
     assert ended.code == 5
-    assert "holds sound files that no finished run has left" in ended.err
+    assert "holds files that no finished run has left" in ended.err
 
 
 def test_a_record_that_points_elsewhere_is_no_record(inside):
@@ -795,7 +807,7 @@ def test_sound_files_of_unknown_origin_are_not_replaced(inside, record):
     before = files.tree("separated")
     ended = split(inside, "a.wav")
     assert ended.code == 5
-    assert "holds sound files that no finished run has left" in ended.err
+    assert "holds files that no finished run has left" in ended.err
     assert files.tree("separated") == before
     assert split(inside, "a.wav", "--exists", "overwrite").code == 0
 

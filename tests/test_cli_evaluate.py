@@ -101,12 +101,46 @@ def test_the_folder_of_a_separation_can_be_given_as_it_is(tmp_path, run):
     assert table(out)["drums"].keys() == {"SI-SDR", "gain", "oracle", "SDR", "SI-SIR", "SI-SAR"}
 
 
-def test_of_a_folder_with_marked_references_only_these_are_taken(tmp_path, run):
+def test_of_two_references_of_one_name_the_marked_one_is_taken(tmp_path, run):
     references = write(tmp_path / "ref", stems(), prefix="ref_")
-    write(references, {"train_drums": noise(), "notes": noise()})
+    write(references, {"train_drums": noise(), "mixture": sum(stems().values()) / 4})
+    write_sound(references / "drums.wav", noise(seed=8))
     code, out, err = run(references, write(tmp_path / "est", stems()))
     assert (code, err) == (ExitCode.DONE, "")
     assert table(out).keys() == {*NAMES, "mean"}
+
+
+def test_a_plain_reference_beside_marked_ones_counts_too(tmp_path, run):
+    references = write(tmp_path / "ref", {"kick": noise(SR)}, prefix="ref_")
+    write(references, {"hihat": noise(SR, seed=3)}, ending=".flac")
+    estimates = write(tmp_path / "est", {"kick": noise(SR), "hihat": noise(SR, seed=3)})
+    code, out, err = run(references, estimates)
+    assert (code, err) == (ExitCode.DONE, "")
+    assert table(out).keys() == {"kick", "hihat", "mean"}
+
+
+def test_single_strokes_beside_the_stems_are_no_stems(tmp_path, run):
+    references = write(tmp_path / "ref", stems())
+    estimates = write(tmp_path / "est", stems())
+    write(estimates, {"one-shot-drums-1": noise(80), "one-shot-drums-2": noise(90)})
+    code, out, err = run(references, estimates)
+    assert (code, err) == (ExitCode.DONE, "")
+    assert table(out).keys() == {*NAMES, "mean"}
+
+
+def test_single_strokes_do_not_keep_other_from_standing_for_the_rest(tmp_path, run):
+    references = write(tmp_path / "ref", {"drums": noise(SR), "piano": noise(SR, seed=3)})
+    estimates = write(tmp_path / "est", {"drums": noise(SR), "other": noise(SR, seed=3)})
+    write(estimates, {"one-shot-kick-1": noise(80)})
+    code, _, err = run(references, estimates)
+    assert (code, err) == (ExitCode.DONE, "other is compared with piano.wav.\n")
+
+
+def test_a_stroke_that_has_a_reference_is_compared(tmp_path, run):
+    folder = write(tmp_path / "ref", {"one-shot-kick-1": noise(SR)})
+    code, out, _ = run(folder, folder)
+    assert code == ExitCode.DONE
+    assert table(out).keys() == {"one-shot-kick-1"}
 
 
 def test_other_stands_for_all_that_is_left(tmp_path, run):
@@ -206,6 +240,28 @@ def test_an_empty_folder_is_said(tmp_path, run):
         run(folder, tmp_path / "empty")
 
 
+def test_an_error_is_a_line_of_json_too(tmp_path, run, capsys):
+    folder = write(tmp_path / "ref", stems())
+    for given, error in (
+        ((tmp_path / "nope", folder), InputError),
+        ((folder, folder / "drums.wav"), UsageError),
+    ):
+        with pytest.raises(error) as caught:
+            run(*given, json_lines=True)
+        line = {"stem": None, "status": "failed", "error": str(caught.value)}
+        assert lines_of(capsys.readouterr().out) == [line]
+        with pytest.raises(error):
+            run(*given)
+        assert capsys.readouterr().out == ""
+
+
+def test_nothing_to_compare_is_a_line_of_json_too(tmp_path, run):
+    folder = write(tmp_path / "ref", {"mixture": noise(SR)})
+    code, out, _ = run(folder, folder, json_lines=True)
+    assert code == ExitCode.ALL_FAILED
+    assert [(line["stem"], line["status"]) for line in lines_of(out)] == [(None, "failed")]
+
+
 def test_a_folder_that_is_not_there(tmp_path, run):
     folder = write(tmp_path / "ref", stems())
     for given in ((tmp_path / "a", folder), (folder, tmp_path / "a")):
@@ -246,6 +302,19 @@ def test_the_reference_of_a_pair_that_does_not_fit_interferes_all_the_same(tmp_p
     code, out, _ = run(references, estimates)
     assert code == ExitCode.SOME_FAILED
     assert float(table(out)["drums"]["SI-SIR"]) == pytest.approx(20.0, abs=0.5)
+
+
+def test_references_that_fit_nothing_are_not_told_twice_what_to_do(tmp_path, run):
+    references = write(tmp_path / "ref", stems())
+    write(references, {"piano": noise(2 * SR), "tune": noise(3 * SR)})
+    code, out, err = run(references, write(tmp_path / "est", stems()))
+    assert code == ExitCode.SOME_FAILED
+    assert "piano.wav has no estimate" in err
+    assert "cut them" not in err
+    (warning,) = (line for line in err.splitlines() if "warning" in line)
+    assert "piano.wav" in warning
+    assert "tune.wav: of another rate, shape or length" in warning
+    assert table(out).keys() == {*NAMES, "mean"}
 
 
 def test_references_that_do_not_fit_each_other(tmp_path, run):
@@ -312,12 +381,29 @@ def test_with_a_mixture_there_is_a_gain_and_a_ceiling(tmp_path, run):
 
 
 def test_a_mixture_among_the_references_is_no_stem(tmp_path, run):
-    references = write(tmp_path / "ref", {**stems(), "Mixture": noise(SR)}, ending=".flac")
+    references = write(
+        tmp_path / "ref", {**stems(), "Mixture": sum(stems().values()) / 4}, ending=".flac"
+    )
     estimates = write(tmp_path / "est", {**stems(), "mixture": noise(SR)})
     code, out, err = run(references, estimates)
     assert (code, err) == (ExitCode.DONE, "")
     assert "gain" in table(out)["drums"]
     assert table(out).keys() == {*NAMES, "mean"}
+
+
+def test_what_the_references_leave_of_the_mixture_is_said(tmp_path, run):
+    sounds = {name: samples / 4 for name, samples in stems().items()}
+    mixture = write_sound(tmp_path / "mix.wav", sum(sounds.values()))
+    drums = write(tmp_path / "ref", {"drums": sounds["drums"]}) / "drums.wav"
+    guess = write_sound(tmp_path / "guess.wav", sounds["drums"] + sounds["bass"] / 10)
+    code, out, err = run(drums, guess, mixture=mixture)
+    assert code == ExitCode.DONE
+    assert "do not add up to the mixture: what is left of it, at -1.7 dB, counts as one" in err
+    row = table(out)["drums"]
+    assert row.keys() == {"SI-SDR", "gain", "oracle", "SDR", "SI-SIR", "SI-SAR"}
+    assert -3.0 < float(row["oracle"]) < 20.0
+    _, out, _ = run(drums, guess, mixture=mixture, json_lines=True)
+    assert lines_of(out)[-1]["rest_db"] == pytest.approx(-1.76, abs=0.1)
 
 
 def test_a_mixture_that_does_not_fit_is_an_error(tmp_path, run):
@@ -379,6 +465,7 @@ def test_details_explain_the_columns(tmp_path, run):
     folder = write(tmp_path / "ref", stems())
     _, _, err = run(folder, folder, verbose=True)
     assert "SI-SDR: wanted part" in err
+    assert "v4" not in err
 
 
 def test_odd_names_are_printed_safely(tmp_path, run):
@@ -399,6 +486,8 @@ def test_bsseval_has_its_own_columns(tmp_path, run):
     code, out, _ = run(references, estimates, bsseval=True)
     assert code == ExitCode.DONE
     assert float(table(out)["drums"]["v4_SIR"]) == pytest.approx(12.0, abs=1.5)
+    _, _, err = run(references, estimates, bsseval=True, verbose=True)
+    assert "v4: BSSEval version 4" in err
     _, out, _ = run(references, estimates, bsseval=True, json_lines=True)
     *entries, last = lines_of(out)
     assert entries[0]["bsseval"].keys() == {"sdr_db", "isr_db", "sir_db", "sar_db"}

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from audiosep import separate
 from audiosep.dictionaries import (
     Dictionary,
     builtin_names,
@@ -188,6 +189,95 @@ def test_hostile_files_are_refused_by_name(tmp_path, content, metadata, message)
     assert str(caught.value).startswith(str(path))
 
 
+def test_a_step_of_very_many_digits(tmp_path):
+    path = tmp_path / "hostile.safetensors"
+    for digits in (400, 5000):
+        text = description(step_s=0)[KEY].replace('"step_s": 0', '"step_s": ' + "9" * digits)
+        save_file(tensors(templates=np.ones((3, 2, 4), np.float16)), path, metadata={KEY: text})
+        with pytest.raises(DictionaryError, match=r"step_s|description"):
+            load_dictionary(path)
+
+
+NOT_NAMES = (
+    "../x",
+    "/tmp/x",
+    "a/b",
+    "a\\b",
+    "C:",
+    "a*",
+    "a?",
+    'a"',
+    "a<b",
+    "a>b",
+    "a|b",
+    ".",
+    "..",
+    ".hidden",
+    "end.",
+    " start",
+    "end ",
+    "one-shot-kick-1",
+    "One-Shot-kick-1",
+    "a\0b",
+    "a\nb",
+    "\ud800",
+    "x" * 65,
+    "x" * 300,
+    "\U0001f941" * 51,
+    "",
+    3,
+)
+
+
+@pytest.mark.parametrize("label", NOT_NAMES, ids=ascii)
+def test_labels_that_cannot_name_a_stem(label):
+    with pytest.raises(DictionaryError, match=r"^the label .* cannot name a stem; use ") as caught:
+        make(labels=("kick", "kick", "snare", label))
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 250
+
+
+@pytest.mark.parametrize(
+    ("one", "two"), [("Kick", "kick"), ("\u00e9", "e\u0301"), ("STRASSE", "stra\u00dfe")]
+)
+def test_labels_that_differ_by_case_alone(one, two):
+    with pytest.raises(DictionaryError, match="differ by case alone"):
+        make(labels=(one, one, two, "voice"))
+
+
+def test_labels_that_can_name_a_stem():
+    labels = ("bass drum", "x" * 64, "Trommel \u00e9", "a.b-c_1 (2)")
+    assert make(labels=labels).sources == labels
+
+
+@pytest.mark.parametrize("n", [64, 65])
+def test_at_most_64_kinds(n):
+    changes = {
+        "templates": np.ones((50, 2 * n), dtype=np.float32),
+        "labels": tuple(f"kind {i % n}" for i in range(2 * n)),
+    }
+    if n == 64:
+        assert len(make(**changes).sources) == n
+        return
+    with pytest.raises(DictionaryError, match="65 different labels are too many; at most 64"):
+        make(**changes)
+
+
+def test_a_crafted_label_writes_nothing(tmp_path):
+    found = load_builtin("drums")
+    text = description(
+        labels=["../x", *found.labels[1:]], provenance="crafted", step_s=found.step_s
+    )
+    content = {"templates": found.templates, "frequencies_hz": found.frequencies_hz}
+    path = tmp_path / "in" / "crafted.safetensors"
+    path.parent.mkdir()
+    save_file(content, path, metadata=text)
+    mixture = np.random.default_rng(0).standard_normal((1, 8000)).astype(np.float32)
+    with pytest.raises(DictionaryError, match="cannot name a stem"):
+        separate(mixture, 8000, preset="drums", dictionary=path).save(tmp_path / "out")
+    assert [p.name for p in tmp_path.rglob("*")] == ["in", "crafted.safetensors"]
+
+
 def test_truncated_at_any_length(tmp_path):
     save_dictionary(make(), tmp_path / "d")
     whole = (tmp_path / "d").read_bytes()
@@ -201,10 +291,16 @@ def test_not_a_dictionary(tmp_path):
     (tmp_path / "sound.wav").write_bytes(b"RIFF" + bytes(1000))
     with pytest.raises(DictionaryError, match="damaged"):
         load_dictionary(tmp_path / "sound.wav")
-    with pytest.raises(DictionaryError, match="absent"):
-        load_dictionary(tmp_path / "absent")
-    with pytest.raises(DictionaryError, match="cannot read"):
-        load_dictionary(tmp_path)
+    for path, why in (
+        (tmp_path / "absent", "absent: cannot read the dictionary: No such file or directory"),
+        (tmp_path, "cannot read the dictionary: it is a folder"),
+        (tmp_path / "sound.wav", "not a dictionary, or damaged .*"),
+        (Path("a\0b"), "cannot read the dictionary"),
+    ):
+        with pytest.raises(
+            DictionaryError, match=f"{why}; give a .safetensors file made by audiosep.$"
+        ):
+            load_dictionary(path)
 
 
 def test_too_large(tmp_path, monkeypatch):

@@ -100,6 +100,8 @@ def studio(tmp_path_factory):
     for source in ("vocals", "drums", "bass"):
         shutil.copy(audio / "song" / f"ref_{source}.flac", references / f"{source}.flac")
     shutil.copy(audio / "song" / "ref_chords.flac", references / "other.flac")
+    result = audiosep.separate(folder / "song.wav", preset="four-stems")
+    result.save(folder / "separated" / "song")
     return folder
 
 

@@ -219,7 +219,28 @@ def test_channels_share_their_models():
 
 
 RNG = np.random.default_rng(0)
+SECONDS = np.arange(32000) / 16000
+
+
+def _fade_then_click():
+    """Noise that comes and goes slowly, and a weaker click in what could be its ringing."""
+    rng = np.random.default_rng(1)
+    shape = np.clip(np.minimum((SECONDS - 0.2) / 0.2, (1.2 - SECONDS) / 0.3), 0, 1)
+    faded = 0.3 * shape * rng.standard_normal(32000)
+    faded[19680:19760] += 0.3 * rng.standard_normal(80)
+    return faded[np.newaxis]
+
+
+UNSTRUCK = ("one sample", "two samples", "one slow sample", "constant", "long constant", "tone")
 HOSTILE = {
+    "one slow sample": (np.ones((1, 1)), 100),
+    "long constant": (np.ones((1, 88200)), 44100),
+    "fade, then click": (_fade_then_click(), 16000),
+    "burst, then click": (
+        np.where(SECONDS < 0.5, 1.0, 0.0) * np.random.default_rng(1).standard_normal((1, 32000))
+        + 0.2 * np.eye(1, 32000, 10000),
+        16000,
+    ),
     "silence": (np.zeros((1, 16000)), 16000),
     "one sample": (np.ones((1, 1)), 44100),
     "two samples": (np.ones((2, 2)), 8000),
@@ -250,6 +271,9 @@ def test_hostile_input(name):
     assert models.notes
     masks = wiener_masks(models.values, 2.0)
     np.testing.assert_allclose(masks.sum(axis=0), 1.0, atol=1e-5)
+    assert (models.onsets.times_s <= samples.shape[1] / sr).all()
+    if name in UNSTRUCK:
+        assert models.onsets.labels == ()
     if name == "silence":
         assert models.notes == ("The recording is silent.",)
         assert models.onsets.labels == ()
@@ -314,7 +338,9 @@ def test_a_dictionary_of_one_piece():
 
 def test_spectra_are_refused_where_patches_are_needed():
     spectrogram = spectrogram_of(np.ones((1, 8000)), 8000)
-    with pytest.raises(DictionaryError, match="patches in time are needed"):
+    with pytest.raises(
+        DictionaryError, match=r"^the dictionary does not fit: its templates are spectra"
+    ):
         model_drums(spectrogram, MethodSettings(dictionary=load_builtin("band")))
 
 
@@ -371,6 +397,15 @@ def test_a_loud_hit_does_not_hide_the_others():
     assert len(frames) == 1 + len(beats) - 2  # two of them are lost in its ringing
 
 
+@pytest.mark.filterwarnings("error")
+def test_all_candidates_may_be_ringing():
+    h = np.zeros(200)
+    h[20:80] = 1.0
+    h[95] = 0.15
+    frames, strengths = pick_peaks(h, FRAME_S)
+    assert len(frames) == len(strengths) == 0
+
+
 @pytest.mark.parametrize("activation", [np.zeros(50), np.zeros(0), np.full(50, 0.3)])
 def test_nothing_happens_where_nothing_does(activation):
     frames, strengths = pick_peaks(activation, FRAME_S)
@@ -381,8 +416,23 @@ def test_onsets_are_in_order_of_time():
     strokes = np.full((2, 100), 1e-5)
     strokes[0, [20, 80]] = 1.0
     strokes[1, [50]] = 3.0
-    onsets = find_onsets(strokes, ("a", "b"), 0.01)
+    onsets = find_onsets(strokes, ("a", "b"), 0.01, 1.0)
     assert onsets.labels == ("a", "b", "a")
     np.testing.assert_allclose(onsets.times_s, [0.21, 0.51, 0.81])
     np.testing.assert_allclose(onsets.strengths, 1.0, rtol=1e-3)
-    assert find_onsets(np.zeros((1, 0)), ("a",), 0.01).labels == ()
+    assert find_onsets(np.zeros((1, 0)), ("a",), 0.01, 1.0).labels == ()
+
+
+def test_a_piece_that_is_silent_beside_the_others_has_no_onsets():
+    strokes = np.zeros((2, 100))
+    strokes[0, 20] = 1.0
+    for level, labels in ((1e-2, ("a", "b")), (1e-4, ("a",))):
+        strokes[1, 50] = level
+        assert find_onsets(strokes, ("a", "b"), 0.01, 1.0).labels == labels
+
+
+def test_no_onset_is_later_than_the_end():
+    strokes = np.zeros((1, 100))
+    strokes[0, 99] = 1.0
+    np.testing.assert_allclose(find_onsets(strokes, ("a",), 0.01, 0.985).times_s, [0.975])
+    np.testing.assert_array_equal(find_onsets(strokes, ("a",), 0.01, 0.001).times_s, [0.0])

@@ -226,6 +226,49 @@ def test_references_without_an_estimate_interfere_all_the_same():
     assert alone.si_sdr_db == pytest.approx(20.0, abs=1e-4)
 
 
+def test_what_the_references_leave_of_the_mixture_is_one_more_source():
+    stems, mixture = band()
+    estimate = {"drums": stems["drums"] + 0.1 * stems["bass"] + 0.05 * stems["chords"]}
+    whole = evaluate(stems, estimate, sr=SR, mixture=mixture)
+    alone = evaluate({"drums": stems["drums"]}, estimate, sr=SR, mixture=mixture)
+    assert whole.rest_db is None
+    rest = stems["bass"] + stems["chords"]
+    assert alone.rest_db == pytest.approx(10 * np.log10(np.sum(rest**2) / np.sum(mixture**2)), 1e-4)
+    all_of_it, own = whole.stems[0], alone.stems[0]
+    assert own.oracle_db == pytest.approx(all_of_it.oracle_db, abs=2.0)
+    assert own.si_sir_db == pytest.approx(all_of_it.si_sir_db, abs=2.0)
+    assert own.improvement_db == all_of_it.improvement_db
+    done = audiosep.separate(mixture, SR, preset="stems", n_threads=1).stems["drums"]
+    score = evaluate({"drums": stems["drums"]}, {"drums": done}, sr=SR, mixture=mixture).stems[0]
+    assert score.oracle_db > score.si_sdr_db
+
+
+@pytest.mark.parametrize("gain", [1e-6, 0.25, 3.0])
+def test_a_mixture_at_another_level_has_no_further_source(gain):
+    stems, mixture = band()
+    scores = evaluate(stems, stems, sr=SR, mixture=gain * mixture)
+    plain = evaluate(stems, stems, sr=SR, mixture=mixture)
+    assert scores.rest_db is None
+    for stem, like in zip(scores.stems, plain.stems, strict=True):
+        assert stem.oracle_db == pytest.approx(like.oracle_db, abs=1e-3)
+
+
+@pytest.mark.parametrize(("rest_db", "counts"), [(-45.0, False), (-35.0, True)])
+def test_little_is_no_further_source(rest_db, counts):
+    own, rest = orthogonal(2)
+    mixture = own + 10 ** (rest_db / 20) * rest
+    scores = evaluate({"own": own}, {"own": mixture}, sr=SR, mixture=mixture)
+    assert (scores.rest_db is not None) == counts
+    assert (scores.stems[0].si_sir_db is not None) == counts
+
+
+def test_silent_references_of_a_mixture_that_sounds():
+    silence = {"a": np.zeros(SR), "b": np.zeros(SR)}
+    scores = evaluate(silence, silence, sr=SR, mixture=noise(0))
+    assert scores.rest_db == pytest.approx(0.0)
+    assert all(stem.reference_is_silent for stem in scores.stems)
+
+
 def test_a_silent_reference_has_no_ratio_but_the_estimate_a_level():
     tone = 0.5 * np.sin(np.arange(SR))
     for silence in (0 * tone, 1e-5 * noise(0)):

@@ -53,6 +53,15 @@ def test_a_note_struck_again_ends_before(tmp_path):
     assert played(path)[1] == [(0.4, 60), (0.5, 60)]
 
 
+def test_a_note_struck_twice_at_once_sounds_once(tmp_path):
+    path = tmp_path / "twice.mid"
+    write_midi(path, [(0.5, 0.6, 56, 1.0), (0.5, 0.7, 56, 0.5)])
+    starts, ends = played(path)
+    assert len(starts) == len(ends) == 1
+    assert starts[0][0] == 0.5
+    assert ends[0][0] > 0.5
+
+
 def test_the_same_bytes_again(tmp_path):
     heard = onsets((0.1, "kick", 0.7), (0.1, "snare", 0.7), (0.2, "kick", 1.0))
     write_drum_midi(tmp_path / "a.mid", heard)

@@ -13,7 +13,20 @@ from audiosep.memory import available_bytes, bytes_per_sample
 
 
 def test_more_channels_and_more_sources_take_more():
-    assert bytes_per_sample(1, 2) < bytes_per_sample(2, 2) < bytes_per_sample(2, 3)
+    assert bytes_per_sample(1, 2, 44100) < bytes_per_sample(2, 2, 44100)
+    assert bytes_per_sample(2, 8, 44100) > bytes_per_sample(2, 2, 44100)
+
+
+def test_a_voice_takes_more_and_most_where_all_bins_may_be_sung():
+    without = bytes_per_sample(2, 2, 44100)
+    at_high_rate = bytes_per_sample(2, 2, 44100, voice=True)
+    at_low_rate = bytes_per_sample(2, 2, 8000, voice=True)
+    assert without < at_high_rate < at_low_rate
+
+
+def test_whole_models_take_more_with_every_source():
+    few, many = (bytes_per_sample(1, n, 8000, dense=True) for n in (2, 12))
+    assert many > few + 10 * 8 - 1
 
 
 def test_what_is_free_is_read_from_the_system(tmp_path, monkeypatch):

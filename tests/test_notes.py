@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audiosep.notes import SHORTEST_NOTE_S, notes_of
+from audiosep.notes import SHORTEST_NOTE_S, _steady, notes_of
 from audiosep.types import Melody
 
 FRAME_S = 0.01
@@ -53,6 +53,37 @@ def test_pitches_that_midi_has_not_are_moved_into_its_range():
         0,
         127,
     ]
+
+
+def naive_steady(pitches, shortest):
+    """Find all stretches anew after each one that is given away."""
+    pitches = np.array(pitches)
+    while True:
+        edges = [0, *(np.flatnonzero(np.diff(pitches)) + 1), len(pitches)]
+        runs = list(pairwise(edges))
+        short = [i for i, (a, b) in enumerate(runs) if b - a < shortest]
+        if not short or len(runs) == 1:
+            return runs
+        index = min(short, key=lambda i: runs[i][1] - runs[i][0])
+        near = [i for i in (index - 1, index + 1) if 0 <= i < len(runs)]
+        longest = max(near, key=lambda i: runs[i][1] - runs[i][0])
+        first, last = runs[index]
+        pitches[first:last] = pitches[runs[longest][0]]
+
+
+@given(st.lists(st.integers(60, 63), min_size=1, max_size=60), st.integers(1, 7))
+def test_stretches_are_those_found_anew_each_time(pitches, shortest):
+    assert _steady(np.array(pitches), shortest) == naive_steady(pitches, shortest)
+
+
+def test_an_hour_without_a_pause_is_cut_into_as_many_notes_as_its_parts():
+    rng = np.random.default_rng(0)
+    parts = [np.repeat(rng.integers(50, 70, 40), rng.integers(1, 12, 40)) for _ in range(800)]
+    # Long notes between the parts, on pitches of their own, keep them apart.
+    held = [np.full(50, 30 + index % 2) for index in range(800)]
+    apart = sum(len(_steady(np.concatenate(both), 8)) for both in zip(held, parts, strict=True))
+    whole = np.concatenate([piece for both in zip(held, parts, strict=True) for piece in both])
+    assert abs(len(_steady(whole, 8)) - apart) < 0.05 * apart
 
 
 @given(st.lists(st.one_of(st.just(0.0), st.floats(20.0, 5000.0)), min_size=0, max_size=120))

@@ -314,7 +314,9 @@ def test_impossible_settings(settings, error, words):
 
 
 def test_more_sources_than_components():
-    with pytest.raises(ParameterError, match="n_components=3 is fewer than the 5 sources"):
+    with pytest.raises(
+        ParameterError, match="n_components=3 is too few for the preset components; use 5 or more"
+    ):
         separate(tones(), SR, **SMALL, n_sources=5)
 
 
@@ -350,7 +352,8 @@ def test_numbers_of_any_type_end_up_in_the_record_as_plain_ones(tmp_path, preset
         ({"n_threads": 1.5}, r"n_threads=1\.5 must be a whole number"),
         ({"n_components": 1001}, "n_components=1001 must be a whole number from 1 to 1000"),
         ({"preset": "components", "n_sources": 65}, "n_sources=65 must be a whole number from 1"),
-        ({"preset": "stems", "n_components": 2}, "n_components=2 is fewer than the 3 sources"),
+        ({"preset": "stems", "n_components": 2}, "n_components=2 is too few for the preset stems"),
+        ({"preset": "auto", "n_components": 2}, "use 3 or more"),
     ],
 )
 def test_settings_that_cannot_be_are_refused_before_anything_is_read(settings, words):

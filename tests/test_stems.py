@@ -10,7 +10,7 @@ import pytest
 
 import audiosep
 from audiosep.dictionaries import Dictionary, load_builtin
-from audiosep.errors import ParameterError
+from audiosep.errors import DictionaryError
 from audiosep.methods._stems_bands import Bands
 from audiosep.methods._stems_ensemble import _blocks, _split, estimate_masks
 from audiosep.methods._stems_evidence import unpredicted, weigh_evidence
@@ -316,8 +316,10 @@ def test_another_dictionary_acts_and_must_know_all_three():
         labels=("drums", "other"),
         provenance="part of the built-in one",
     )
-    with pytest.raises(ParameterError, match="no templates labelled bass"):
+    with pytest.raises(DictionaryError, match="does not fit: it has no templates labelled bass,"):
         masks_of(mixture, 8000, MethodSettings(n_threads=1, dictionary=no_bass))
+    with pytest.raises(DictionaryError, match="labelled drums or bass or other, as the built-in"):
+        masks_of(mixture, 8000, MethodSettings(n_threads=1, dictionary=load_builtin("drums")))
 
 
 # --- bands, blocks, hits -------------------------------------------------------------------------

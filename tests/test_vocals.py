@@ -17,6 +17,7 @@ from audiosep.methods import MethodSettings
 from audiosep.methods._vocals_foreground import repeating_share, sparse_share
 from audiosep.methods._vocals_mask import harmonic_combs
 from audiosep.methods._vocals_stereo import place_odds
+from audiosep.methods._vocals_voice import Track, least_movement, without_strays
 from audiosep.methods._vocals_working import blocks, reduce
 from audiosep.methods.vocals import model_vocals, vocals_estimate
 
@@ -137,6 +138,29 @@ def test_a_voice_is_told_from_a_loop():
     assert alone.presence < 0.1
 
 
+@pytest.mark.parametrize("around_s", [0.0, 0.3])
+@pytest.mark.parametrize("sr", [16000, 22050, 44100, 48000])
+def test_a_steady_tone_is_no_voice(sr, around_s):
+    tone = 0.3 * np.sin(2 * np.pi * 440.0 * time_axis(sr, 1.5))
+    samples = np.pad(tone, round(around_s * sr))
+    assert vocals_estimate(spectrogram_of(samples, sr), MethodSettings()).presence < 0.5
+
+
+def test_a_bass_in_a_pause_is_not_in_the_melody():
+    sr = 16000
+    voice = song()["vocals"]
+    t = time_axis(sr, len(voice) / sr)
+    # Slides and trembles, so that it is followed when nobody sings.
+    pitch = 82.0 * 2 ** ((np.sin(2 * np.pi * 5.0 * t) + 2 * t) / 12 / 2)
+    phase = 2 * np.pi * np.cumsum(pitch) / sr
+    bass = sum(np.sin(h * phase) / h for h in range(1, 12))
+    bass *= np.convolve(t % 3.2 > 2.45, np.hanning(400) / 200, mode="same")
+    estimate = vocals_estimate(spectrogram_of(voice + 0.1 * bass), MethodSettings())
+    sung = estimate.melody.f0_hz[estimate.melody.f0_hz > 0]
+    assert sung.size > 0.5 * estimate.melody.f0_hz.size
+    assert sung.min() > 120.0
+
+
 def test_a_place_between_the_channels_helps():
     """The loop is wide here: the same parts, but with chords and drums out of the middle."""
     backing, voice = song()["accompaniment"], song()["vocals"]
@@ -210,25 +234,66 @@ def test_hostile_input_gives_sensible_masks(name):
     models = model_vocals(spectrogram, MethodSettings(max_iter=3))
     assert models.values.shape == (2, 1, *spectrogram.values.shape[1:])
     assert np.isfinite(models.values).all()
+    assert models.values.min() >= 0.0
+    assert models.values.max() <= 1.0
     assert len(models.notes) == 1
 
 
 def test_no_voice_gives_a_nearly_silent_stem():
     models = model_vocals(spectrogram_of(hits(16000, 3.0, 0.25)), MethodSettings())
     assert models.values[0].max() < 0.05
-    assert "No singing voice" in models.notes[0]
+    assert models.notes[0].startswith("No voice was found")
     assert models.melody is not None
     assert not models.melody.f0_hz.any()
 
 
 def test_same_seed_same_bytes():
     short = spectrogram_of(mixture(song())[:, :32000])
-    one, two = (vocals_estimate(short, MethodSettings(seed=3, n_threads=n)) for n in (1, 2))
+    one, two = (vocals_estimate(short, MethodSettings(seed=3)) for _ in range(2))
     assert one.mask.tobytes() == two.mask.tobytes()
     assert one.presence == two.presence
 
 
+def test_notes_are_sentences_about_a_voice():
+    (note,) = estimate_of_song().notes
+    assert note.startswith("A voice is heard in ")
+    assert note.endswith(").")
+
+
 # The parts
+
+
+def naive_least_movement(path, slack):
+    """Try all curves: the cheapest way to each position, frame by frame."""
+    positions = np.arange(min(path) - slack, max(path) + slack + 1)
+    costs = np.where(np.abs(positions - path[0]) <= slack, 0.0, np.inf)
+    steps = np.abs(positions[:, np.newaxis] - positions)
+    for place in path[1:]:
+        costs = (costs + steps).min(axis=1)
+        costs[np.abs(positions - place) > slack] = np.inf
+    return costs.min()
+
+
+@given(st.lists(st.integers(0, 12), min_size=1, max_size=20), st.integers(0, 3))
+def test_no_curve_near_the_path_moves_less(path, slack):
+    assert least_movement(np.array(path), slack) == naive_least_movement(path, slack)
+
+
+def test_contours_far_below_what_is_sung_around_are_left_out():
+    # Candidates are 25 cents apart: 60 of them are 15 semitones, 36 are 9; what is far above stays.
+    path = np.repeat([100, 40, 100, 160, 100, 64, 100], 50)
+    voiced = np.ones(path.size, dtype=bool)
+    voiced[:20] = False
+    track = Track(path=path, salience=np.ones(path.size), pitches_hz=pitch_grid())
+    kept = without_strays(track, voiced, 0.02)
+    np.testing.assert_array_equal(kept, voiced & (path != 40))
+
+
+def test_a_second_voice_is_kept_where_it_sings_alone():
+    path = np.repeat([100, 40], 1000)
+    voiced = np.ones(path.size, dtype=bool)
+    track = Track(path=path, salience=np.ones(path.size), pitches_hz=pitch_grid())
+    assert without_strays(track, voiced, 0.02).all()
 
 
 def test_what_repeats_is_background(rng):

@@ -257,6 +257,17 @@ def test_write_under_any_name(tmp_path, name):
     assert os.listdir(tmp_path) == [name]  # noqa: PTH208 - names as the system keeps them
 
 
+@pytest.mark.parametrize("name", ["../x", "a/b", "/x", "a\0b"])
+def test_a_stem_stays_in_its_folder(tmp_path, name):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    mixture = np.zeros((1, 100), np.float32)
+    stems = {name: Audio(samples=mixture, sr=SR)}
+    with pytest.raises(ParameterError, match="cannot be the name of a file"):
+        write_stems(folder, mixture, stems, bits="float", format_="wav")
+    assert [p.name for p in tmp_path.rglob("*")] == ["run"]
+
+
 def test_write_refuses_what_integers_cannot_hold(tmp_path):
     path = tmp_path / "x.wav"
     path.write_bytes(b"before")

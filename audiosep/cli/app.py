@@ -69,7 +69,8 @@ def split(
             "-n",
             "--sources",
             metavar="SOURCES",
-            help="Number of stems, for the preset components (exploratory: groups without names).",
+            help="Number of stems, for the preset components (2 by default; exploratory: groups "
+            "without names).",
             rich_help_panel=EVERYDAY,
         ),
     ] = None,
@@ -181,7 +182,10 @@ def split(
         ),
     ] = False,
     quiet: Annotated[
-        bool, typer.Option("-q", "--quiet", help="Say only errors.", rich_help_panel=EVERYDAY)
+        bool,
+        typer.Option(
+            "-q", "--quiet", help="Say only results and errors.", rich_help_panel=EVERYDAY
+        ),
     ] = False,
     verbose: Annotated[
         bool,

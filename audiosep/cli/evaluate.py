@@ -75,6 +75,17 @@ def evaluate_paths(
     InputError
         If a folder holds no recording, or the mixture cannot be used.
     """
+    try:
+        return _evaluated(reference, estimate, mixture, bsseval, talk)
+    except AudiosepError as error:
+        if talk.json_lines:
+            _fail(None, str(error), talk)
+        raise
+
+
+def _evaluated(
+    reference: Path, estimate: Path, mixture: Path | None, bsseval: bool, talk: Talk
+) -> ExitCode:
     pairing = pair_up(reference, estimate)
     complete = _say_what_is_alone(pairing, talk)
     loaded: list[_Loaded] = []
@@ -87,7 +98,10 @@ def evaluate_paths(
             alone += pair.references
             _fail(pair.name, str(error), talk, error)
     if not loaded:
-        talk.error(f"nothing in {display(estimate)} fits anything in {display(reference)}.")
+        sentence = f"nothing in {display(estimate)} fits anything in {display(reference)}."
+        if complete and talk.json_lines:  # no file was named: there is no line yet
+            _fail(None, sentence, talk)
+        talk.error(sentence)
         return ExitCode.ALL_FAILED
     like = loaded[0].reference
     others = _others(alone, like, talk)
@@ -106,11 +120,16 @@ def evaluate_paths(
         mixture=None if mixed is None else _cut(mixed, n_samples),
         bsseval=bsseval,
     )
+    if scores.rest_db is not None:
+        talk.say(
+            "The references do not add up to the mixture: what is left of it, at "
+            f"{scores.rest_db:.1f} dB, counts as one further source in oracle, SI-SIR and SI-SAR."
+        )
     _print(scores, [one.pair for one in loaded], talk)
     return ExitCode.DONE if complete else ExitCode.SOME_FAILED
 
 
-def _fail(name: str, sentence: str, talk: Talk, cause: AudiosepError | None = None) -> None:
+def _fail(name: str | None, sentence: str, talk: Talk, cause: AudiosepError | None = None) -> None:
     if talk.json_lines:
         talk.json({"stem": name, "status": "failed", "error": sentence})
     else:
@@ -199,15 +218,25 @@ def _check_fits(path: Path, audio: Audio, like: Audio, words: str, talk: Talk) -
 
 def _others(paths: Sequence[Path], like: Audio, talk: Talk) -> dict[str, Audio]:
     """References without an estimate: they may interfere all the same."""
-    found = {}
+    found, unfit = {}, []
     for path in paths:
         try:
             audio = _read(path, talk)
-            _check_fits(path, audio, like, "the stems before it", talk)
         except AudiosepError as error:
             talk.say(f"audiosep: warning: {error} It is left out of SI-SIR, SI-SAR and oracle.")
             continue
+        try:
+            _check_fits(path, audio, like, "the stems before it", talk)
+        except InputError:
+            unfit.append(display(path))
+            continue
         found[stem_name(path)] = audio
+    if unfit:
+        # Each was named before with what to do; here it matters only that they do not count.
+        talk.say(
+            f"audiosep: warning: {', '.join(unfit)}: of another rate, shape or length than the "
+            "stems, and left out of SI-SIR, SI-SAR and oracle."
+        )
     return found
 
 
@@ -242,7 +271,8 @@ def _print(scores: Evaluation, pairs: Sequence[Pair], talk: Talk) -> None:
         for stem in scores.stems:
             talk.json(_entry(stem, by_name[stem.name]))
         means = {measure: _rounded(scores.mean(measure)) for measure in _COLUMNS}
-        talk.json({"mean": means, "n_stems": len(scores.stems)})
+        rest_db = _rounded(scores.rest_db)
+        talk.json({"mean": means, "n_stems": len(scores.stems), "rest_db": rest_db})
         return
     columns = [m for m in _COLUMNS if m == "si_sdr_db" or scores.mean(m) is not None]
     width = max(len("stem"), *(len(display(stem.name)) for stem in scores.stems)) + 2
@@ -260,13 +290,16 @@ def _print(scores: Evaluation, pairs: Sequence[Pair], talk: Talk) -> None:
         cells = "".join(_cell(scores.mean(column)) for column in columns)
         talk.result(f"{'mean':<{width}}{cells}")
     talk.detail(_LEGEND)
+    if any(column.startswith("bsseval.") for column in columns):
+        talk.detail(_LEGEND_V4)
 
 
 _LEGEND = f"""\
 SI-SDR: wanted part of the estimate to all else, at any level; gain: above the {MIXTURE}'s SI-SDR;
 oracle: SI-SDR of the ratio mask from the true sources; SDR: reference to difference (SNR);
-SI-SIR, SI-SAR: wanted part to other references, and to what is in none.
-v4: BSSEval version 4 by museval, median over windows of 1 s."""
+SI-SIR, SI-SAR: wanted part to other references, and to what is in none."""
+
+_LEGEND_V4 = "v4: BSSEval version 4 by museval, median over windows of 1 s."
 
 
 def _measure(stem: StemScores, measure: str) -> float | None:

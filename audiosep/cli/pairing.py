@@ -16,6 +16,12 @@ MIXTURE = "mixture"
 
 _PREFIXES = ("ref_", "est_")
 
+_TRAINING = "train_"
+"""Beside references named ``ref_*``, files named so are examples of the sounds, no references."""
+
+_ONE_SHOT = "one-shot-"
+"""Single strokes that are written beside the stems of drums."""
+
 _REST_NAMES = frozenset({"accompaniment", "instrumental", "no_vocals", "other", "rest", "residual"})
 """Stems of such a name stand for everything that no other stem is named after."""
 
@@ -66,9 +72,10 @@ def stem_name(path: Path) -> str:
 def pair_up(reference: Path, estimate: Path) -> Pairing:
     """Pair two files, or the stems in two folders by their names.
 
-    ``drums.wav``, ``Drums.flac`` and ``ref_drums.wav`` are all drums. Where some references are
-    named ``ref_*``, only those are taken. Where a single stem is left over on one side and it is
-    named other (or accompaniment, rest ...), it belongs to the sum of what is left over on the
+    ``drums.wav``, ``Drums.flac`` and ``ref_drums.wav`` are all drums. Of two references of one
+    name, the one named ``ref_*`` is taken; beside such files ``train_*`` are no references. Among
+    the estimates ``one-shot-*`` are no stems. Where a single stem is left over on one side and it
+    is named other (or accompaniment, rest ...), it belongs to the sum of what is left over on the
     other side.
 
     Raises
@@ -92,9 +99,9 @@ def pair_up(reference: Path, estimate: Path) -> Pairing:
         return Pairing(pairs=(pair,))
     files = find_inputs([reference])
     mixture = next((p for p in files if stem_name(p) == MIXTURE), None)
-    marked = [p for p in files if p.name.casefold().startswith("ref_")]
-    sources = _by_name(marked or files)
-    guesses = _by_name(find_inputs([estimate]))
+    sources = _sources(files)
+    found = _by_name(find_inputs([estimate]))
+    guesses = {n: p for n, p in found.items() if n in sources or not n.startswith(_ONE_SHOT)}
     ambiguous = tuple(n for n in (*sources, *guesses) if _several(sources, n, guesses))
     pairs = [
         Pair(name=name, references=(paths[0],), estimates=(guesses[name][0],))
@@ -129,6 +136,16 @@ def _rest_name(many: dict[str, Path], one: dict[str, Path]) -> str | None:
 
 def _several(sources: dict[str, list[Path]], name: str, guesses: dict[str, list[Path]]) -> bool:
     return len(sources.get(name, ())) > 1 or len(guesses.get(name, ())) > 1
+
+
+def _sources(files: list[Path]) -> dict[str, list[Path]]:
+    """References by name: those that are marked, and the plain ones of other names."""
+    marked = [path for path in files if path.name.casefold().startswith("ref_")]
+    if not marked:
+        return _by_name(files)
+    plain = [p for p in files if p not in marked and not stem_name(p).startswith(_TRAINING)]
+    # In one order, whichever are marked.
+    return dict(sorted((_by_name(plain) | _by_name(marked)).items()))
 
 
 def _by_name(paths: list[Path]) -> dict[str, list[Path]]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from audiosep._version import __version__
 from audiosep.errors import OutputError, RefusedError
+from audiosep.io.evidence import EVIDENCE_NAMES
 from audiosep.io.naming import Job, display, is_recording_name
 
 if TYPE_CHECKING:
@@ -54,7 +55,8 @@ class Resumed:
     place : Path
         Folder of the stems.
     done : dict or None
-        ``stems`` and ``null_test_db`` of the finished run of the same job, where there is one.
+        ``stems``, ``files`` and ``null_test_db`` of the finished run of the same job, where there
+        is one.
     passed : tuple of str
         Why folders were passed over, in words.
     """
@@ -150,9 +152,9 @@ def _run_at(job: Job, place: Path) -> _Run | None:
     from audiosep.save import read_record
 
     run = _run_of(read_record(place), place)
-    if run is None and _holds_sound(place):
+    if run is None and _holds_files(place):
         raise RefusedError(
-            f"{display(job.source)}: {display(place)} holds sound files that no finished run has "
+            f"{display(job.source)}: {display(place)} holds files that no finished run has "
             f"left; {_ADVICE}"
         )
     return run
@@ -180,13 +182,18 @@ def _stems_as_written(job: Job, place: Path, run: _Run) -> dict[str, Any] | None
     }
 
 
-def _traits(version: Any, settings: Any, recording: Any, part: Any, output: Any) -> dict[str, Any]:
+def _traits(
+    version: Any, settings: Any, recording: Any, part: Any, output: dict[str, Any]
+) -> dict[str, Any]:
+    formats = dict(output)
+    one_shots = formats.pop("one_shots", 0)
     return {
         "by another version": version,
         "with other settings": settings,
         "from another recording": recording,
         "from another part of the recording": part,
-        "in another output format": output,
+        "in another output format": formats,
+        "with another number of one-shots": one_shots,
     }
 
 
@@ -228,11 +235,15 @@ def _run_of(record: dict[str, Any] | None, place: Path) -> _Run | None:
     return _Run(traits=traits, stems=stems, extras=extras, null_test_db=null_test_db)
 
 
-def _holds_sound(place: Path) -> bool:
+def _holds_files(place: Path) -> bool:
     try:
-        return place.is_dir() and any(is_recording_name(path) for path in place.iterdir())
+        return place.is_dir() and any(_looks_like_ours(path) for path in place.iterdir())
     except OSError as error:
         raise OutputError(f"{display(place)} cannot be listed: {error.strerror}.") from None
+
+
+def _looks_like_ours(path: Path) -> bool:
+    return is_recording_name(path) or path.name in EVIDENCE_NAMES
 
 
 def _changed(path: Path, digest: str) -> bool:

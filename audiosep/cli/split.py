@@ -324,7 +324,13 @@ def _dry_run(
     if options.duration is not None:
         duration = min(duration, options.duration)
     recipe = load_preset(options.preset)
-    each = bytes_per_sample(about.n_channels, options.n_sources or recipe.n_sources)
+    each = bytes_per_sample(
+        about.n_channels,
+        options.n_sources or recipe.n_sources,
+        about.sr,
+        voice=recipe.follows_voice,
+        dense=recipe.n_sources_free,
+    )
     megabytes = _PROGRAM_MB + each * duration * about.sr / 1e6
     if not talk.json_lines:
         talk.result(

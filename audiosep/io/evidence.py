@@ -14,7 +14,18 @@ from audiosep.types import Melody, Onsets
 if TYPE_CHECKING:
     import mido
 
-__all__ = ["DRUM_NOTES", "melody_csv", "onsets_csv", "write_drum_midi", "write_midi", "write_text"]
+__all__ = [
+    "DRUM_NOTES",
+    "EVIDENCE_NAMES",
+    "melody_csv",
+    "onsets_csv",
+    "write_drum_midi",
+    "write_midi",
+    "write_text",
+]
+
+EVIDENCE_NAMES = ("melody.csv", "melody.mid", "onsets.csv", "onsets.mid")
+"""Files that may come with stems."""
 
 DRUM_NOTES = {
     "kick": 36,
@@ -30,7 +41,8 @@ _COWBELL = 56
 _DRUM_CHANNEL = 9  # the tenth
 _VOICE_CHANNEL = 0
 _TICKS_PER_BEAT = 960
-_TICKS_PER_S = 2 * _TICKS_PER_BEAT  # 120 beats a minute, the default of MIDI files
+_BEATS_PER_MINUTE = 120
+_TICKS_PER_S = _TICKS_PER_BEAT * _BEATS_PER_MINUTE // 60
 _HIT_S = 0.1
 
 Event = tuple[float, float, int, float]
@@ -138,6 +150,8 @@ def write_midi(path: Path, events: Iterable[Event], *, channel: int = _VOICE_CHA
     import mido
 
     track = mido.MidiTrack()
+    # Not every program takes the standard's 120 beats for granted.
+    track.append(mido.MetaMessage("set_tempo", tempo=mido.bpm2tempo(_BEATS_PER_MINUTE)))
     now = 0
     for tick, message in _messages(sorted(events), channel):
         track.append(message.copy(time=tick - now))
@@ -157,6 +171,8 @@ def _messages(events: list[Event], channel: int) -> list[tuple[int, mido.Message
     timed = []
     for start_s, end_s, number, strength in reversed(events):
         start = round(start_s * _TICKS_PER_S)
+        if following.get(number) == start:
+            continue  # struck twice at once sounds once
         end = max(start + 1, round(end_s * _TICKS_PER_S))
         end = min(end, following.get(number, end))
         following[number] = start

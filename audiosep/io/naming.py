@@ -71,7 +71,10 @@ def find_inputs(arguments: Sequence[Path]) -> list[Path]:
             raise InputError(f"{display(argument)} cannot be listed: {error.strerror}.") from None
         inside = [e for e in entries if is_recording_name(e) and not _is_folder(e)]
         if not inside:
-            raise InputError(f"{display(argument)} is a folder without recordings.")
+            raise InputError(
+                f"{display(argument)} is a folder without recordings; those in folders below it "
+                "are not taken."
+            )
         found += inside
     return each_once(found)
 

@@ -313,7 +313,7 @@ def write_stems(
     OutputError
         If a file cannot be written or is not what was written when read again.
     ParameterError
-        If the format cannot hold the channels or the rate.
+        If the format cannot hold the channels or the rate, or a stem's name cannot be a file's.
     """
     warnings: list[str] = []
     if bits != "float" and not _all_fit(stems, mixture, bits):
@@ -327,7 +327,7 @@ def write_stems(
     )
     if container == "RF64":
         warnings.append("the stems are larger than 4 GiB, so they are RF64 WAV files.")
-    files = {name: f"{name}.{format_}" for name in stems}
+    files = {name: _file_name(name, format_) for name in stems}
     _write_all(folder, stems, mixture, files, container, bits)
     from_mixture, from_rounded = _largest_differences(folder, files, mixture, bits)
     full_scale = max(1.0, mixture.peak)
@@ -348,6 +348,14 @@ def write_stems(
         null_test_db=round(20 * math.log10(depth), 1),
         warnings=tuple(warnings),
     )
+
+
+def _file_name(stem: str, format_: Format) -> str:
+    """Name of a stem's file, which stays in its folder whatever the stem is called."""
+    file = f"{stem}.{format_}"
+    if Path(file).name != file or "\0" in file:
+        raise ParameterError(f"the stem {stem!r} cannot be the name of a file; rename it.")
+    return file
 
 
 def _parts(n_samples: int) -> Iterator[slice]:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from audiosep.dictionaries import Dictionary
+from audiosep.errors import DictionaryError
 from audiosep.methods._stems_bands import Bands
 from audiosep.methods.base import MethodSettings
 from audiosep.nmf import ConvolutiveFactorization, factorize_convolutive
@@ -60,6 +61,11 @@ def patches_on_bands(dictionary: Dictionary, spectrogram: Spectrogram, bands: Ba
     DictionaryError
         If the dictionary holds spectra.
     """
+    if dictionary.step_s is None:
+        raise DictionaryError(
+            "the dictionary does not fit: its templates are spectra, and the preset drums needs "
+            "patches in time, as in the built-in 'drums'."
+        )
     patches = dictionary.on_frames(
         spectrogram.sr, spectrogram.n_fft, spectrogram.hop_length, longest_s=PATCH_S
     )
@@ -78,7 +84,7 @@ class Kit:
     models : np.ndarray [shape=(n_pieces, n_bands, n_frames), dtype=float32]
         Magnitude of each piece, per bin of the band; zeros for one that was not found.
     strokes : np.ndarray [shape=(n_pieces, n_frames), dtype=float32]
-        How much of each piece begins at each frame.
+        How much of each piece begins at each frame; zeros for one that was not found for certain.
     notes : tuple of str
         What was decided, in sentences.
     losses : tuple of float

@@ -64,6 +64,12 @@ _AROUND_HIT_S = 0.12
 _NOT_DRUMS = 0.15
 """Divergence, relative to the sum of the magnitudes, that no kit of drums reached."""
 
+_OFFSET = 0.7
+"""Share of the energy at 0 Hz above which a recording is an offset, which nobody strikes..."""
+
+_TOO_SHORT_S = 0.05
+"""...as nobody hears a stroke in a recording that is shorter than this."""
+
 _EPS = 1e-12
 
 
@@ -144,6 +150,10 @@ def hear_kit(
     models, strokes = by_piece(final, labels[sounding], names)
     models *= scale.astype(np.float32)
     strokes *= np.float32(mean)
+    if not clear:
+        strokes[: len(always)] = 0.0
+    if not _may_be_struck(spectrogram, V):
+        strokes[:] = 0.0
     losses = np.concatenate([fitted.losses, final.losses[1:]]) * mean**beta
     return Kit(
         names=names,
@@ -153,6 +163,14 @@ def hear_kit(
         losses=tuple(losses.tolist()),
         stop=final.stop,
     )
+
+
+def _may_be_struck(spectrogram: Spectrogram, V: _Matrix) -> bool:
+    """Whether a recording is long enough for a stroke and more than an offset."""
+    if spectrogram.n_samples < _TOO_SHORT_S * spectrogram.sr:
+        return False
+    energies = np.square(V / V.max(), dtype=np.float64).sum(axis=1)
+    return bool(energies[0] < _OFFSET * energies.sum())
 
 
 def _found_pieces(

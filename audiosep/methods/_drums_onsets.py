@@ -24,6 +24,11 @@ _RINGS_S = 0.35
 _RINGING = 0.2
 """What follows a hit within its ringing below this share of it belongs to it."""
 
+_HEARD = 1e-3
+"""Strokes of a piece below this share of the strongest of all are what masks leave of nothing."""
+
+_TINY = 1e-300
+
 
 def pick_peaks(
     activation: npt.NDArray[np.floating[Any]], frame_s: float
@@ -68,7 +73,7 @@ def pick_peaks(
     # Equal neighbours are one hit.
     frames = frames[np.diff(frames, prepend=-near - 1) > near]
     found = level[frames]
-    return frames, found / found.max()
+    return frames, found / found.max(initial=_TINY)
 
 
 def _before(level: npt.NDArray[np.float64], first: int, last: int) -> npt.NDArray[np.float64]:
@@ -83,7 +88,10 @@ def _before(level: npt.NDArray[np.float64], first: int, last: int) -> npt.NDArra
 
 
 def find_onsets(
-    strokes: npt.NDArray[np.floating[Any]], names: tuple[str, ...], frame_s: float
+    strokes: npt.NDArray[np.floating[Any]],
+    names: tuple[str, ...],
+    frame_s: float,
+    duration_s: float,
 ) -> Onsets:
     """Find the hits of all pieces.
 
@@ -95,16 +103,23 @@ def find_onsets(
         One per piece.
     frame_s : float > 0
         Distance between frames in seconds.
+    duration_s : float > 0
+        Length of the recording in seconds.
 
     Returns
     -------
     Onsets
-        In order of time.
+        In order of time; none of a piece that is silent beside the others.
     """
     times, labels, strengths = [], [], []
+    # The last frames reach beyond the recording, and what they hold was struck before its end.
+    latest = max(0.0, duration_s - frame_s)
+    least = _HEARD * float(strokes.max(initial=0.0))
     for name, begun in zip(names, strokes, strict=True):
+        if begun.max(initial=0.0) <= least:
+            continue
         frames, found = pick_peaks(begun, frame_s)
-        times += [(frame + 1) * frame_s for frame in frames]
+        times += [min((frame + 1) * frame_s, latest) for frame in frames]
         labels += [name] * len(frames)
         strengths += list(found)
     order = np.argsort(np.array(times, dtype=np.float64), kind="stable")

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from audiosep.dictionaries import Dictionary, load_builtin
-from audiosep.errors import ParameterError
+from audiosep.errors import DictionaryError, ParameterError
 from audiosep.medians import low_pass
 from audiosep.methods._stems_bands import Bands
 from audiosep.methods._stems_evidence import (
@@ -46,6 +46,9 @@ SOURCES = ("drums", "bass", "other")
 
 _BLOCK_S = 15.0
 _OVERLAP_S = 1.0
+
+_FRAMES = 1024
+"""Frames that are worked on at once where whole recordings would need room for copies."""
 
 _DICTIONARY = "band"
 _DICTIONARY_ITERATIONS = 20
@@ -100,9 +103,9 @@ class _Known:
 def _known_sounds(bands: Bands, spectrogram: Spectrogram, given: Dictionary | None) -> _Known:
     dictionary = load_builtin(_DICTIONARY) if given is None else given
     if missing := [name for name in SOURCES if name not in dictionary.labels]:
-        raise ParameterError(
-            f"the dictionary has no templates labelled {' and '.join(missing)}; use one that has "
-            f"{', '.join(SOURCES)}."
+        raise DictionaryError(
+            f"the dictionary does not fit: it has no templates labelled {' or '.join(missing)}, "
+            f"as the built-in {_DICTIONARY!r} has."
         )
     bins = dictionary.on_bins(spectrogram.sr, spectrogram.n_fft)
     return _Known(
@@ -258,7 +261,7 @@ def estimate_masks(
     spectrogram: Spectrogram,
     settings: MethodSettings,
     progress: Progress,
-    share: npt.NDArray[np.float32] | None = None,
+    taken: npt.NDArray[np.float32] | None = None,
 ) -> Estimate:
     """Estimate the shares of drums, bass and other.
 
@@ -271,8 +274,8 @@ def estimate_masks(
         act.
     progress : callable
         Called as ``progress("separate", fraction)``.
-    share : np.ndarray [shape=(n_bins, n_frames)], optional
-        Share of the mixture that is theirs, where something else has been found before.
+    taken : np.ndarray [shape=(n_bins, n_frames)], optional
+        Share of each bin that is not theirs, because something else was found there before.
 
     Returns
     -------
@@ -281,7 +284,9 @@ def estimate_masks(
     Raises
     ------
     ParameterError
-        If fewer than three components are asked for, or a given dictionary lacks a kind of sound.
+        If fewer than three components are asked for.
+    DictionaryError
+        If a given dictionary lacks a kind of sound.
     """
     if settings.n_components is not None and settings.n_components < len(SOURCES):
         raise ParameterError(
@@ -291,8 +296,10 @@ def estimate_masks(
     bands = Bands.of(spectrogram.n_bins, spectrogram.bin_hz)
     frame_s = spectrogram.frame_s
     V = spectrogram.magnitude()
-    if share is not None:
-        V = V * share
+    if taken is not None:
+        for first in range(0, V.shape[1], _FRAMES):
+            here = slice(first, first + _FRAMES)
+            V[:, here] *= 1 - taken[:, here]
     sums = bands.pool(V)
     del V  # as large as the recording
     peak = float(sums.max())

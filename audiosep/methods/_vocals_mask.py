@@ -190,22 +190,29 @@ def agreed_share(working: Working, modelled: _Matrix, foreground: Foreground) ->
         (foreground.sparse, _SPARSE_WEIGHT),
         (foreground.fluctuating, _FLUCTUATING_WEIGHT),
     ):
-        odds += np.float32(weight) * _log_odds(part.T)
-    mask = _from_odds(odds).T
+        evidence = _log_odds(part.T)
+        evidence *= np.float32(weight)
+        odds += evidence
+        del evidence
+    mask = _from_odds(odds.copy()).T
     if working.spectrogram.n_channels == 2 and working.peak > 0.0:
         channels = working.spectrogram.values[:, : mask.shape[0]]
         for _ in range(_STEREO_ROUNDS):
-            place = place_odds(channels, working.peak, mask, working.bin_hz)
-            mask = _from_odds(odds + place.T).T
+            place = place_odds(channels, working.peak, mask, working.bin_hz).T
+            place += odds
+            mask = _from_odds(place).T
     return mask
 
 
 def _from_odds(odds: _Matrix) -> _Matrix:
-    part = np.exp(-odds)
-    part += 1.0
-    return np.reciprocal(part, out=part)
+    """Shares from logarithms of odds, in their place: each copy is as large as the recording."""
+    np.negative(odds, out=odds)
+    np.exp(odds, out=odds)
+    odds += 1.0
+    return np.reciprocal(odds, out=odds)
 
 
 def _log_odds(part: _Matrix) -> _Matrix:
-    part = np.clip(part, _LEAST_SHARE, 1.0 - _LEAST_SHARE)
-    return np.log(part / (1.0 - part))
+    odds: _Matrix = np.clip(part, _LEAST_SHARE, 1.0 - _LEAST_SHARE)
+    odds /= 1.0 - odds
+    return np.log(odds, out=odds)

@@ -29,7 +29,7 @@ _CELLS = 11
 _CAUTION = 0.02
 """Share of what is known of both that each histogram is mixed with."""
 
-_FRAMES = 2048
+_FRAMES = 512
 
 
 def place_odds(
@@ -45,7 +45,7 @@ def place_odds(
     channels : np.ndarray [shape=(2, n_bins, n_frames)]
         Two channels of a mixture.
     peak : float > 0
-        Their largest magnitude.
+        Their largest real or imaginary part.
     share : np.ndarray [shape=(n_bins, n_frames)]
         A first guess at the share of the voice, in [0, 1].
     bin_hz : float > 0
@@ -59,7 +59,7 @@ def place_odds(
     """
     n_bins, n_frames = share.shape
     bands = np.searchsorted(_EDGES_HZ, np.arange(n_bins) * bin_hz)
-    cells = np.empty((n_frames, n_bins), dtype=np.int32)
+    cells = np.empty((n_frames, n_bins), dtype=np.uint16)
     counts = np.zeros((2, (len(_EDGES_HZ) + 1) * _CELLS**2))
     for first in range(0, n_frames, _FRAMES):
         here = slice(first, first + _FRAMES)

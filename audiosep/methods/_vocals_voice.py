@@ -24,9 +24,11 @@ __all__ = [
     "Track",
     "find_track",
     "fused_salience",
+    "least_movement",
     "voice_evidence",
     "voice_presence",
     "voiced_frames",
+    "without_strays",
 ]
 
 _Matrix = npt.NDArray[np.float32]
@@ -50,7 +52,14 @@ _OF_CONTOUR = 90.0
 _STEEP = 4.0
 _CHANGE_COST = 8.0
 
-_MOVEMENT_WEIGHT = 19.5
+_STRAY_SEMITONES = 9.5
+_STRAY_AROUND_S = 8.0
+"""A contour this far below the median of the seconds around is a bass, not the voice."""
+
+_SLACK_STEPS = 1
+"""Between two candidates, and where a tone begins, the track of a steady tone moves by this."""
+
+_MOVEMENT_WEIGHT = 45.0
 _ENERGY_WEIGHT = 4.5
 _PRESENCE_BIAS = 1.4
 """Logistic regression on singing and on music without, its middle moved towards singing."""
@@ -180,12 +189,18 @@ def _along_contours(
     evidence: npt.NDArray[np.float64], path: npt.NDArray[np.intp]
 ) -> npt.NDArray[np.float64]:
     """Give all frames of a contour what its best frames say: a held note is sung to its end."""
-    moves = np.abs(np.diff(path, prepend=path[0])) >= _NEW_NOTE_STEPS
-    edges = np.concatenate([[0], np.flatnonzero(moves), [len(path)]])
     spread = np.empty_like(evidence)
-    for first, last in pairwise(np.unique(edges)):
+    for first, last in _contours(path, np.ones(len(path), dtype=bool)):
         spread[first:last] = np.percentile(evidence[first:last], _OF_CONTOUR)
     return spread
+
+
+def _contours(path: npt.NDArray[np.intp], voiced: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """Voiced stretches without a leap as (first, one past the last)."""
+    leaps = np.abs(np.diff(path)) >= _NEW_NOTE_STEPS
+    edges = np.flatnonzero(leaps | (voiced[1:] != voiced[:-1])) + 1
+    stretches = pairwise([0, *edges.tolist(), len(path)])
+    return [(first, last) for first, last in stretches if voiced[first]]
 
 
 def _voice_band(working: Working) -> npt.NDArray[np.bool_]:
@@ -214,6 +229,40 @@ def voiced_frames(evidence: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
     return most_likely_states(odds, enter_cost=_CHANGE_COST, leave_cost=_CHANGE_COST)
 
 
+def without_strays(
+    track: Track, voiced: npt.NDArray[np.bool_], frame_s: float
+) -> npt.NDArray[np.bool_]:
+    """Leave out contours far below what is sung around: in pauses a bass is followed instead.
+
+    What is far above is often sung, and stays.
+
+    Parameters
+    ----------
+    track : Track
+        The pitch.
+    voiced : np.ndarray of bool [shape=(n_frames,)]
+        Where it is taken to be sung.
+    frame_s : float > 0
+        Distance between frames in seconds.
+
+    Returns
+    -------
+    np.ndarray of bool [shape=(n_frames,)]
+        The same without contours whose median is more than 9.5 semitones below that of the
+        voiced frames within 8 s before and after their middle.
+    """
+    reach = max(1, round(_STRAY_AROUND_S / frame_s))
+    limit = _STRAY_SEMITONES * 100.0 / CENTS
+    kept = voiced.copy()
+    for first, last in _contours(track.path, voiced):
+        middle = (first + last) // 2
+        around = slice(max(0, middle - reach), middle + reach + 1)
+        usual = np.median(track.path[around][voiced[around]])
+        if usual - np.median(track.path[first:last]) > limit:
+            kept[first:last] = False
+    return kept
+
+
 def voice_presence(
     working: Working, track: Track, voiced: npt.NDArray[np.bool_], modelled: _Matrix
 ) -> float:
@@ -222,7 +271,8 @@ def voice_presence(
     Two things tell a voice from an instrument that was followed in its place: a voice glides and
     trembles within its notes, and it carries much of the energy. Both are weighed by a logistic
     function, whose middle is set so that the loudest instruments stay well below it: weak voices
-    are missed rather than instruments taken for voices.
+    are missed rather than instruments taken for voices. What moves by no more than 25 cents to
+    either side does not count as movement, see :func:`least_movement`.
 
     Parameters
     ----------
@@ -240,11 +290,12 @@ def voice_presence(
     float
         From 0 to 1; zero where nothing is sung.
     """
-    steps = np.abs(np.diff(track.path))
-    within = voiced[1:] & voiced[:-1] & (steps < _NEW_NOTE_STEPS)
-    if not within.any():
+    contours = _contours(track.path, voiced)
+    n_moves = sum(last - first - 1 for first, last in contours)
+    if n_moves == 0:
         return 0.0
-    kilocents_per_s = float(steps[within].mean()) * CENTS / 1000.0 / working.frame_s
+    moved = sum(least_movement(track.path[first:last], _SLACK_STEPS) for first, last in contours)
+    kilocents_per_s = moved / n_moves * CENTS / 1000.0 / working.frame_s
     band = _voice_band(working)
     V = working.V[band]
     energy = float((V**2).sum(dtype=np.float64))
@@ -253,3 +304,36 @@ def voice_presence(
         _MOVEMENT_WEIGHT * kilocents_per_s + _ENERGY_WEIGHT * math.log(sung + 0.01) - _PRESENCE_BIAS
     )
     return 1.0 / (1.0 + math.exp(-max(odds, -700.0)))
+
+
+def least_movement(path: npt.NDArray[np.intp], slack: int) -> int:
+    """Return how much a curve must move at least that is nowhere far from a path.
+
+    A steady tone between two candidate pitches flickers, and slides where it begins; a curve that
+    keeps within `slack` of it can stand still, but none within a vibrato or a glide can.
+
+    Parameters
+    ----------
+    path : np.ndarray of int [shape=(n_frames,)]
+        At least one frame.
+    slack : int >= 0
+        How far the curve may be from the path in each frame; with 0 it is the path.
+
+    Returns
+    -------
+    int
+        Sum of the absolute steps of the curve that moves least.
+    """
+    moved = 0
+    # From low to high all positions cost the same so far: moving late is never worse.
+    low, high = int(path[0]) - slack, int(path[0]) + slack
+    for position in path.tolist():
+        if position - slack > high:
+            moved += position - slack - high
+            low = high = position - slack
+        elif position + slack < low:
+            moved += low - position - slack
+            low = high = position + slack
+        else:
+            low, high = max(low, position - slack), min(high, position + slack)
+    return moved

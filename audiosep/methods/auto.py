@@ -69,6 +69,8 @@ def choose_recipe(mixture: Audio, recipe: Preset, settings: MethodSettings) -> C
     -------
     Choice
     """
+    if mixture.peak == 0.0:
+        return Choice(recipe=recipe, reason="The recording is silent.")
     drums = load_preset("drums")
     looks = _look(excerpts(mixture), drums, settings)
     words = f"{looks.struck:.0%} of its energy is struck, patches of drums miss {looks.error:.0%}"
@@ -121,7 +123,7 @@ def _look(part: Audio, drums: Preset, settings: MethodSettings) -> _Looks:
     widths = bands.widths[:, np.newaxis].astype(np.float32)
     pooled = bands.pool(V)
     peak = float(pooled.max())
-    if peak == 0.0:
+    if peak == 0.0:  # the excerpts of a recording that is not
         return _Looks(struck=0.0, error=1.0, divergence=1.0)
     pooled /= np.float32(peak)
     energy = np.square(pooled, dtype=np.float64)

@@ -44,7 +44,7 @@ def model_drums(
     -------
     SourceModels
         ``kick``, ``snare`` and ``hihat`` always, ``tom`` and ``cymbal`` where they are found; one
-        channel for all. With onsets, labelled by the same names.
+        channel for all. With onsets, labelled by the same names, of the pieces that were found.
 
     Raises
     ------
@@ -61,5 +61,7 @@ def model_drums(
         notes=kit.notes,
         losses=kit.losses,
         stop=kit.stop,
-        onsets=find_onsets(kit.strokes, kit.names, spectrogram.frame_s),
+        onsets=find_onsets(
+            kit.strokes, kit.names, spectrogram.frame_s, spectrogram.n_samples / spectrogram.sr
+        ),
     )

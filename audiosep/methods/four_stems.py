@@ -34,7 +34,7 @@ def model_four_stems(
     Parameters
     ----------
     spectrogram : Spectrogram
-        Of the mixture; windows of about 93 ms with a hop of a quarter suit the method.
+        Of the mixture; windows of about 85 ms with a hop of a quarter suit the method.
     settings : MethodSettings
         As for :func:`audiosep.methods.stems.model_stems`.
     progress : callable
@@ -84,16 +84,15 @@ def _voice_first(
     settings: MethodSettings,
     progress: Progress,
 ) -> SourceModels:
-    left = (np.float32(1) - voice.mask.T).T
-    estimate = estimate_masks(spectrogram, settings, progress, share=left)
+    estimate = estimate_masks(spectrogram, settings, progress, taken=voice.mask)
 
     def frames(first: int, last: int) -> npt.NDArray[np.float32]:
-        rest = left[:, first:last].T
+        sung = voice.mask[:, first:last].T[np.newaxis, np.newaxis]
         band = estimate.bands.frames(estimate.masks, first, last)
-        return np.concatenate([(1 - rest)[np.newaxis, np.newaxis], band * rest])
+        return np.concatenate([sung, band * (1 - sung)])
 
     return SourceModels(
-        models=LazyModels(shape=(len(SOURCES), 1, *left.shape), frames=frames),
+        models=LazyModels(shape=(len(SOURCES), 1, *voice.mask.shape), frames=frames),
         names=SOURCES,
         notes=(*voice.notes, describe(estimate.evidence)),
         losses=estimate.losses,

@@ -21,6 +21,7 @@ from audiosep.methods._vocals_voice import (
     voice_evidence,
     voice_presence,
     voiced_frames,
+    without_strays,
 )
 from audiosep.methods._vocals_working import Working, reduce
 from audiosep.methods.base import MethodSettings
@@ -51,7 +52,7 @@ class VocalsEstimate:
     melody : Melody
         Its pitch, one value per frame.
     presence : float
-        0 to 1: how likely there is a singing voice at all; above 0.5 only where that is
+        0 to 1: how likely there is a voice at all, sung or spoken; above 0.5 only where that is
         rather sure.
     notes : tuple of str
         The same in sentences.
@@ -74,7 +75,7 @@ def model_vocals(
         Of the mixture; windows of 64 to 93 ms with a hop of a quarter suit the method.
     settings : MethodSettings
         ``n_components`` (of the accompaniment; 60 by default), ``max_iter`` (of the source/filter
-        model; 30 by default) and ``seed`` act.
+        model; 30 by default) and ``seed`` act; ``beta`` does not.
     progress : callable
         Called as ``progress("separate", fraction)``.
 
@@ -128,10 +129,12 @@ def _estimate(
     progress("separate", 0.8)
     voiced = voiced_frames(voice_evidence(working, foreground, track, modelled))
     presence = voice_presence(working, track, voiced, modelled)
+    voiced = without_strays(track, voiced, working.frame_s)
     modelled = modelled_share(working, track, voiced, settings)
     mask = agreed_share(working, modelled, foreground)
     if presence < ABSENT:
         mask *= np.float32(_ABSENT_GAIN)
+    del foreground, modelled  # each of them as large as the recording
     progress("separate", 1.0)
     return VocalsEstimate(
         mask=_whole(mask, spectrogram, working),
@@ -164,8 +167,8 @@ def _melody(track: Track, voiced: npt.NDArray[np.bool_], frame_s: float) -> Melo
 
 def _describe(voiced: npt.NDArray[np.bool_], presence: float) -> str:
     if presence < ABSENT:
-        return "No singing voice was found: the stem of the vocals is nearly silent."
-    sung = f"{voiced.mean():.0%} of the recording is sung"
+        return "No voice was found: the stem of the vocals is nearly silent."
+    heard = f"is heard in {voiced.mean():.0%} of the recording"
     if presence < 0.5:
-        return f"If there is a singing voice at all (likelihood {presence:.2f}), {sung}."
-    return f"{sung} (likelihood of a singing voice: {presence:.2f})."
+        return f"If there is a voice at all (likelihood {presence:.2f}), it {heard}."
+    return f"A voice {heard} (likelihood of a voice: {presence:.2f})."

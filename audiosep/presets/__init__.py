@@ -39,6 +39,10 @@ class Preset:
     dictionary : str
         Name of the dictionary of the package that the method uses, which another one may replace;
         empty where it uses none.
+    fewest_components : int
+        Components that it needs at least, where the number of sources does not say it.
+    follows_voice : bool
+        Whether it looks for a voice, which takes memory.
     gives_onsets : bool
         Whether it hears when which piece was struck.
     chooses : bool
@@ -54,6 +58,8 @@ class Preset:
     n_sources_free: bool
     window_s: float
     dictionary: str = ""
+    fewest_components: int = 1
+    follows_voice: bool = False
     gives_onsets: bool = False
     chooses: bool = False
 
