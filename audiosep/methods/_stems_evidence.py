@@ -208,6 +208,6 @@ def describe(evidence: Evidence) -> str:
     else:
         decision = "held tones dominate it, so its rises were not taken as kicks"
     return (
-        f"below {KICK_BELOW_HZ:.0f} Hz strokes are {evidence.low_band_db:+.1f} dB relative to "
+        f"Below {KICK_BELOW_HZ:.0f} Hz strokes are {evidence.low_band_db:+.1f} dB relative to "
         f"held tones: {decision}."
     )
