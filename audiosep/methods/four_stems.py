@@ -67,6 +67,7 @@ def model_song(
     voice = vocals_estimate(spectrogram, settings, _half(progress, 0.0))
     if voice.presence >= VOICE_PRESENT:
         return _voice_first(spectrogram, voice, settings, _half(progress, 0.5))
+    del voice  # as large as the recording
     models = model_stems(spectrogram, settings, _half(progress, 0.5))
     return replace(
         models,
