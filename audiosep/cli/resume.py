@@ -219,7 +219,9 @@ def _run_of(record: dict[str, Any] | None, place: Path) -> _Run | None:
         stems = {
             name: (place / stem["file"], stem["sha256"]) for name, stem in record["stems"].items()
         }
-        extras = {name: (place / name, file["sha256"]) for name, file in record["files"].items()}
+        extras = {
+            name: (place / name, file["sha256"]) for name, file in record.get("files", {}).items()
+        }
         traits = _traits(
             version=record["audiosep"],
             settings=record["settings"],
