@@ -12,12 +12,23 @@ from audiosep._version import __version__
 
 if TYPE_CHECKING:
     from audiosep import nmf
+    from audiosep.dictionaries import Dictionary
+    from audiosep.dictionary_files import load_dictionary, save_dictionary
     from audiosep.errors import AudiosepError
     from audiosep.evaluation import evaluate, si_sdr
+    from audiosep.examples import Region
     from audiosep.io import read, write
+    from audiosep.learning import learn
+    from audiosep.merging import merge_dictionaries
     from audiosep.nmf.estimator import NMF
     from audiosep.one_shots import cut_one_shots
-    from audiosep.separator import Separation, Separator, separate
+    from audiosep.research.atoms import find_atoms
+    from audiosep.research.matching import match_dictionary
+    from audiosep.research.regrouping import regroup
+    from audiosep.research.resynthesis import resynthesize
+    from audiosep.scores import Score, read_score
+    from audiosep.separation import Separation
+    from audiosep.separator import Separator, separate
     from audiosep.transform import istft, stft
     from audiosep.types import (
         Audio,
@@ -40,7 +51,19 @@ _HOMES = {
     "Grouping": "audiosep.types",
     "Melody": "audiosep.types",
     "Onsets": "audiosep.types",
-    "Separation": "audiosep.separator",
+    "Dictionary": "audiosep.dictionaries",
+    "Region": "audiosep.examples",
+    "Score": "audiosep.scores",
+    "find_atoms": "audiosep.research.atoms",
+    "learn": "audiosep.learning",
+    "match_dictionary": "audiosep.research.matching",
+    "read_score": "audiosep.scores",
+    "regroup": "audiosep.research.regrouping",
+    "resynthesize": "audiosep.research.resynthesis",
+    "load_dictionary": "audiosep.dictionary_files",
+    "merge_dictionaries": "audiosep.merging",
+    "save_dictionary": "audiosep.dictionary_files",
+    "Separation": "audiosep.separation",
     "Separator": "audiosep.separator",
     "SourceModels": "audiosep.types",
     "Spectrogram": "audiosep.types",
@@ -56,10 +79,13 @@ __all__ = [
     "NMF",
     "Audio",
     "AudiosepError",
+    "Dictionary",
     "Factorization",
     "Grouping",
     "Melody",
     "Onsets",
+    "Region",
+    "Score",
     "Separation",
     "Separator",
     "SourceModels",
@@ -67,9 +93,18 @@ __all__ = [
     "__version__",
     "cut_one_shots",
     "evaluate",
+    "find_atoms",
     "istft",
+    "learn",
+    "load_dictionary",
+    "match_dictionary",
+    "merge_dictionaries",
     "nmf",
     "read",
+    "read_score",
+    "regroup",
+    "resynthesize",
+    "save_dictionary",
     "separate",
     "si_sdr",
     "stft",

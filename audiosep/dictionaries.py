@@ -1,47 +1,85 @@
-"""Sets of spectral templates learnt from isolated sounds: on disk, in the package, on any grid.
+"""Sets of spectral templates learnt from isolated sounds, on any grid.
 
 Templates are kept on a frequency axis in hertz, so that one small file serves every sample rate and
 window; :meth:`Dictionary.on_bins` brings them to an analysis. A template may also be a patch, a
-short spectrogram with a time axis in seconds; :meth:`Dictionary.on_frames` brings those. Files are
-safetensors (numbers and text only: opening one runs no code). ``scripts/make_dictionaries.py``
-makes those in the package.
+short spectrogram with a time axis in seconds; :meth:`Dictionary.on_frames` brings those. Beside its
+templates a dictionary may keep exemplars: frames of the sounds as they were, in order of time.
 """
 
 from __future__ import annotations
 
-import json
-import math
-import os
-import unicodedata
-from dataclasses import dataclass
-from importlib import resources
-from pathlib import Path
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from audiosep.errors import DictionaryError, OutputError, ParameterError
+from audiosep.errors import DictionaryError, ParameterError
+from audiosep.labels import problem_of_labels
 
-__all__ = ["Dictionary", "builtin_names", "load_builtin", "load_dictionary", "save_dictionary"]
+__all__ = ["Dictionary", "Exemplars", "at_another_pace"]
 
-DEFAULT_NAME = "band"
-FORMAT_VERSION = 1
-MAX_FILE_BYTES = 256 * 2**20
-_METADATA_KEY = "audiosep_dictionary"
 MAX_COMPONENTS = 10_000
-_SUFFIX = ".safetensors"
-_DTYPES = {"templates": ("F16", "F32"), "frequencies_hz": ("F32", "F64")}
+MAX_EXEMPLARS = 200_000
 _MAX_PARTS = 64
 _FLOOR = 1e-7
-_MAX_KINDS = 64
-_MAX_LABEL = 64
-_MAX_LABEL_BYTES = 200
-_NOT_IN_FILES = '/\\:*?"<>|'
-_RESERVED = "one-shot-"
-_HINT = "give a .safetensors file made by audiosep"
 _SHORTEST_STEP_S = 1e-4
 _LONGEST_STEP_S = 1.0
+_SAME_GRID = 1e-6
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Exemplars:
+    """Frames of sounds as they were, in order of time.
+
+    Parameters
+    ----------
+    frames : np.ndarray [shape=(n_bands, n_frames)]
+        Amplitude density (magnitude per hertz, one scale for all), float32: finite, non-negative.
+    lengths : tuple of int
+        Number of frames of each stretch that was never interrupted; they sum to ``n_frames``.
+    labels : tuple of str
+        The kind of sound of each stretch.
+    step_s : float
+        Time between frames in seconds, 0.0001 to 1.
+
+    Raises
+    ------
+    DictionaryError
+        If the shapes or the values are not as described.
+    """
+
+    frames: npt.NDArray[np.float32]
+    lengths: tuple[int, ...]
+    labels: tuple[str, ...]
+    step_s: float
+
+    def __post_init__(self) -> None:
+        frames = self.frames
+        if frames.ndim != 2 or frames.dtype != np.float32 or frames.size == 0:
+            raise DictionaryError(
+                f"exemplars must be float32 (bands, frames), got {frames.dtype} {frames.shape}."
+            )
+        if frames.shape[1] > MAX_EXEMPLARS:
+            raise DictionaryError(
+                f"{frames.shape[1]} frames of exemplars are too many; at most {MAX_EXEMPLARS}."
+            )
+        if not np.isfinite(frames).all() or (frames < 0).any():
+            raise DictionaryError("the exemplars hold negative or non-finite numbers.")
+        whole = all(type(length) is int and length > 0 for length in self.lengths)
+        if not whole or sum(self.lengths) != frames.shape[1]:
+            raise DictionaryError("the lengths of the exemplars do not sum to their frames.")
+        if len(self.labels) != len(self.lengths):
+            raise DictionaryError(f"{len(self.labels)} labels for {len(self.lengths)} exemplars.")
+        _check_step(self.step_s)
+
+
+def _check_step(step_s: object) -> None:
+    if not isinstance(step_s, float) or not _SHORTEST_STEP_S <= step_s <= _LONGEST_STEP_S:
+        raise DictionaryError(
+            f"patches need a step_s, as exemplars do, of 0.0001 to 1 seconds, got {step_s!r}."
+        )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -65,6 +103,8 @@ class Dictionary:
     step_s : float, optional
         Time between the steps of a patch in seconds, 0.0001 to 1; None where templates are
         spectra.
+    exemplars : Exemplars, optional
+        Frames of the sounds themselves, on the same bands and of the same labels.
 
     Raises
     ------
@@ -77,6 +117,7 @@ class Dictionary:
     labels: tuple[str, ...]
     provenance: str
     step_s: float | None = None
+    exemplars: Exemplars | None = None
 
     def __post_init__(self) -> None:
         if problem := self._problem():
@@ -94,10 +135,13 @@ class Dictionary:
         if W.shape[1] > MAX_COMPONENTS:
             return f"{W.shape[1]} templates are too many; at most {MAX_COMPONENTS}."
         if hz.dtype != np.float64 or hz.shape != W.shape[:1]:
-            return f"frequencies_hz must be float64, one per band, got {hz.dtype} {hz.shape}."
+            return (
+                f"frequencies_hz must be float64, one for each of {W.shape[0]} bands, got "
+                f"{hz.dtype} {hz.shape}."
+            )
         if len(self.labels) != W.shape[1]:
             return f"{len(self.labels)} labels for {W.shape[1]} templates; give one for each."
-        if problem := _problem_of_labels(self.labels):
+        if problem := problem_of_labels(self.labels):
             return problem
         if not np.isfinite(W).all() or (W < 0).any():
             return "the templates hold negative or non-finite numbers."
@@ -105,14 +149,24 @@ class Dictionary:
             return "a template is zero everywhere; leave it out."
         if len(hz) < 2 or not (np.isfinite(hz).all() and hz[0] >= 0 and np.diff(hz).min() > 0):
             return "frequencies_hz must be two or more increasing frequencies from 0 Hz up."
+        return self._problem_of_exemplars()
+
+    def _problem_of_exemplars(self) -> str:
+        found = self.exemplars
+        if found is None:
+            return ""
+        if found.frames.shape[0] != len(self.frequencies_hz):
+            return "the exemplars have other bands than the templates."
+        if unknown := set(found.labels) - set(self.labels):
+            return f"there are exemplars of {sorted(unknown)}, and no templates of them."
         return ""
 
     def _problem_of_time(self) -> str:
-        step_s = self.step_s
         if self.templates.ndim == 2:
-            return "" if step_s is None else "step_s is for patches; these templates are spectra."
-        if not isinstance(step_s, float) or not _SHORTEST_STEP_S <= step_s <= _LONGEST_STEP_S:
-            return f"patches need a step_s of 0.0001 to 1 seconds, got {step_s!r}."
+            if self.step_s is None:
+                return ""
+            return "step_s is for patches; these templates are spectra."
+        _check_step(self.step_s)
         return ""
 
     @property
@@ -124,6 +178,58 @@ class Dictionary:
     def sources(self) -> tuple[str, ...]:
         """Each different label once, in order of appearance."""
         return tuple(dict.fromkeys(self.labels))
+
+    def only(self, label: str) -> Dictionary:
+        """Return what is of one kind of sound.
+
+        Parameters
+        ----------
+        label : str
+            One of :attr:`sources`.
+
+        Returns
+        -------
+        Dictionary
+
+        Raises
+        ------
+        DictionaryError
+            If there is nothing of that label.
+        """
+        if label not in self.labels:
+            raise DictionaryError(
+                f"the dictionary has nothing labelled {label!r}; it has {', '.join(self.sources)}."
+            )
+        keep = [k for k, found in enumerate(self.labels) if found == label]
+        return replace(
+            self,
+            templates=np.ascontiguousarray(self.templates[:, keep]),
+            labels=(label,) * len(keep),
+            exemplars=None if self.exemplars is None else _exemplars_of(self.exemplars, label),
+        )
+
+    def named(self, label: str) -> Dictionary:
+        """Return the same with one label for everything.
+
+        Parameters
+        ----------
+        label : str
+            As any label of a dictionary.
+
+        Returns
+        -------
+        Dictionary
+
+        Raises
+        ------
+        DictionaryError
+            If that cannot be a label.
+        """
+        exemplars = self.exemplars
+        if exemplars is not None:
+            exemplars = replace(exemplars, labels=(label,) * len(exemplars.labels))
+        # At once: neither half would fit the other.
+        return replace(self, labels=(label,) * self.n_components, exemplars=exemplars)
 
     def on_bins(self, sr: int, n_fft: int) -> npt.NDArray[np.float32]:
         """Return the templates on the bins of a Fourier analysis.
@@ -153,7 +259,7 @@ class Dictionary:
         if self.step_s is not None:
             raise DictionaryError(
                 "the templates of this dictionary are patches in time, and spectra are needed "
-                f"here; use one like {DEFAULT_NAME!r}."
+                "here; use one like 'band'."
             )
         out = self._densities(self.templates, sr, n_fft)
         # Multiplicative updates cannot leave an exact zero, so there is none.
@@ -216,195 +322,94 @@ class Dictionary:
         out[:, out.sum(axis=(0, 2)) == 0.0] = 1.0
         return np.asarray(out / out.sum(axis=(0, 2), keepdims=True), dtype=np.float32)
 
+    def stretches_on(self, sr: int, n_fft: int, hop_length: int) -> list[npt.NDArray[np.float32]]:
+        """Return the exemplars on the bins and frames of a Fourier analysis.
+
+        They come back as they were where they were taken from the same analysis. Otherwise they
+        are interpolated, along frequency as by :meth:`on_bins`, and along time.
+
+        Parameters
+        ----------
+        sr : int > 0
+            Sample rate of the analysis in Hz.
+        n_fft : int >= 2, even
+            Window length of the analysis in samples.
+        hop_length : int > 0
+            Samples between its frames.
+
+        Returns
+        -------
+        list of np.ndarray [shape=(n_frames, 1 + n_fft // 2), dtype=float32]
+            One for each stretch, of one scale; empty where there are no exemplars.
+
+        Raises
+        ------
+        ParameterError
+            If an argument is out of range.
+        """
+        if hop_length <= 0:
+            raise ParameterError(f"hop_length={hop_length}: need more.")
+        if self.exemplars is None:
+            return []
+        frames = self._frames_on_bins(self.exemplars.frames, sr, n_fft)
+        share = self.exemplars.step_s * sr / hop_length
+        edges = np.cumsum((0, *self.exemplars.lengths))
+        stretches = [frames[first:last] for first, last in pairwise(edges)]
+        if abs(share - 1.0) < _SAME_GRID:
+            return stretches
+        return [at_another_pace(stretch, share) for stretch in stretches]
+
+    def _frames_on_bins(
+        self, frames: npt.NDArray[np.float32], sr: int, n_fft: int
+    ) -> npt.NDArray[np.float32]:
+        bins = np.arange(1 + n_fft // 2) * (sr / n_fft) if sr > 0 and n_fft > 0 else np.empty(0)
+        hz = self.frequencies_hz
+        if bins.shape == hz.shape and np.abs(bins - hz).max() < _SAME_GRID * max(1.0, hz[-1]):
+            return np.ascontiguousarray(frames.T)
+        return np.ascontiguousarray(self._densities(frames, sr, n_fft, whole=True).T, np.float32)
+
     def _densities(
-        self, templates: npt.NDArray[Any], sr: int, n_fft: int
+        self, templates: npt.NDArray[Any], sr: int, n_fft: int, *, whole: bool = False
     ) -> npt.NDArray[np.float64]:
-        """Columns of templates on the bins of an analysis, relative to the maximum of each."""
+        """Columns on the bins of an analysis; spectra relative to the maximum of each.
+
+        Patches, and what is a whole, keep their levels among each other.
+        """
         if sr <= 0 or n_fft < 2 or n_fft % 2:
             raise ParameterError(f"sr={sr}, n_fft={n_fft}: need a rate and an even window length.")
         bin_hz = sr / n_fft
         spacing = float(np.diff(self.frequencies_hz).min())
-        parts = min(max(1, round(bin_hz / spacing)), _MAX_PARTS)
+        parts = int(np.clip(np.round(bin_hz / spacing), 1, _MAX_PARTS))
         offsets = (np.arange(parts) + 0.5) / parts - 0.5
         points = np.abs(np.arange(1 + n_fft // 2)[:, np.newaxis] + offsets) * bin_hz
         out = np.empty((len(points), templates.shape[1]))
-        scale = 1.0 if self.step_s is not None else templates.max(axis=0).astype(np.float64)
+        keeps_levels = whole or self.step_s is not None
+        scale = 1.0 if keeps_levels else templates.max(axis=0).astype(np.float64)
         for k, column in enumerate((templates / scale).T):
             density = np.interp(points, self.frequencies_hz, column, right=0.0)
             out[:, k] = density.mean(axis=1)
         return out
 
 
-def _problem_of_labels(labels: tuple[object, ...]) -> str:
-    """Why labels cannot be names of files on every system, or nothing."""
-    kinds: dict[str, str] = {}
-    for label in labels:
-        if not isinstance(label, str) or not _may_name_a_file(label):
-            return (
-                f"the label {_shown(label)} cannot name a stem; use 1 to 64 printable characters "
-                f"other than {_NOT_IN_FILES}, without a dot or space at the ends or "
-                f"{_RESERVED!r} at the beginning."
-            )
-        folded = unicodedata.normalize("NFC", unicodedata.normalize("NFC", label).casefold())
-        if kinds.setdefault(folded, label) != label:
-            return f"the labels {kinds[folded]!r} and {label!r} differ by case alone; rename one."
-    if len(kinds) > _MAX_KINDS:
-        return f"{len(kinds)} different labels are too many; at most {_MAX_KINDS}."
-    return ""
-
-
-def _may_name_a_file(label: str) -> bool:
-    return (
-        0 < len(label) <= _MAX_LABEL
-        and label.isprintable()
-        and len(label.encode()) <= _MAX_LABEL_BYTES
-        and not any(character in _NOT_IN_FILES for character in label)
-        and label.strip(". ") == label
-        and not label.casefold().startswith(_RESERVED)
+def _exemplars_of(exemplars: Exemplars, label: str) -> Exemplars | None:
+    edges = np.cumsum((0, *exemplars.lengths))
+    keep = [i for i, found in enumerate(exemplars.labels) if found == label]
+    if not keep:
+        return None
+    parts = [exemplars.frames[:, edges[i] : edges[i + 1]] for i in keep]
+    return replace(
+        exemplars,
+        frames=np.concatenate(parts, axis=1),
+        lengths=tuple(exemplars.lengths[i] for i in keep),
+        labels=(label,) * len(keep),
     )
 
 
-def _shown(label: object) -> str:
-    text = ascii(label)
-    return text if len(text) <= _MAX_LABEL + 2 else f"{text[:_MAX_LABEL]}..."
-
-
-def save_dictionary(dictionary: Dictionary, path: str | os.PathLike[str]) -> None:
-    """Write a dictionary to a safetensors file in one step; templates as float16, maximum one.
-
-    Parameters
-    ----------
-    dictionary : Dictionary
-        Keeps three digits of each number.
-    path : path-like
-        Replaced if it exists; its folder must exist.
-
-    Raises
-    ------
-    OutputError
-        If the file cannot be written.
-    """
-    from safetensors.numpy import save
-
-    # One key only: the order of several would not be the same in every run.
-    fields: dict[str, Any] = {"labels": dictionary.labels, "provenance": dictionary.provenance}
-    if dictionary.step_s is not None:
-        fields["step_s"] = dictionary.step_s
-    description = json.dumps({"version": FORMAT_VERSION, **fields})
-    W = dictionary.templates
-    scaled = W / W.max(axis=0 if W.ndim == 2 else (0, 2), keepdims=True)
-    tensors = {
-        "templates": np.ascontiguousarray(scaled.astype(np.float16)),
-        "frequencies_hz": np.ascontiguousarray(dictionary.frequencies_hz),
-    }
-    content = save(tensors, metadata={_METADATA_KEY: description})
-    target = Path(path)
-    partial = target.with_name(f"{target.name}.part{os.getpid()}")
-    try:
-        partial.write_bytes(content)
-        partial.replace(target)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise OutputError(f"{target}: cannot write the dictionary: {error.strerror}.") from error
-
-
-def load_dictionary(path: str | os.PathLike[str]) -> Dictionary:
-    """Read a dictionary written by :func:`save_dictionary`.
-
-    Parameters
-    ----------
-    path : path-like
-        A safetensors file of at most 256 MB.
-
-    Raises
-    ------
-    DictionaryError
-        If the file is missing, damaged, not a dictionary or of a newer version.
-    """
-    from safetensors import SafetensorError
-
-    file = Path(path)
-    try:
-        return _read(file)
-    except OSError as error:
-        why = error.strerror or "it cannot be opened"
-        raise DictionaryError(f"{file}: cannot read the dictionary: {why}; {_HINT}.") from error
-    except ValueError as error:  # of a path with NUL
-        raise DictionaryError(f"{str(file)!r}: cannot read the dictionary; {_HINT}.") from error
-    except SafetensorError as error:
-        raise DictionaryError(
-            f"{file}: not a dictionary, or damaged ({error}); {_HINT}."
-        ) from error
-    except DictionaryError as error:
-        raise DictionaryError(f"{file}: {error}") from error
-
-
-def _read(file: Path) -> Dictionary:
-    from safetensors import safe_open
-
-    if file.is_dir():
-        raise DictionaryError(f"cannot read the dictionary: it is a folder; {_HINT}.")
-    if (size := file.stat().st_size) > MAX_FILE_BYTES:
-        raise DictionaryError(f"{size / 2**20:.0f} MB is too large for a dictionary.")
-    arrays = {}
-    with safe_open(str(file), framework="numpy") as content:
-        labels, provenance, step_s = _description(content.metadata() or {})
-        names = content.keys()
-        for name, dtypes in _DTYPES.items():
-            if name not in names or content.get_slice(name).get_dtype() not in dtypes:
-                raise DictionaryError(f"it lacks {name!r} as numbers of {' or '.join(dtypes)}.")
-            arrays[name] = content.get_tensor(name)
-    return Dictionary(
-        templates=arrays["templates"].astype(np.float32),
-        frequencies_hz=arrays["frequencies_hz"].astype(np.float64),
-        labels=labels,
-        provenance=provenance,
-        step_s=step_s,
-    )
-
-
-def _description(metadata: dict[str, str]) -> tuple[tuple[str, ...], str, float | None]:
-    try:
-        found = json.loads(metadata[_METADATA_KEY])
-        version, labels, provenance = found["version"], found["labels"], found["provenance"]
-    except (KeyError, TypeError, ValueError, RecursionError):
-        raise DictionaryError(
-            f"not a dictionary: the description of one is missing from it; {_HINT}."
-        ) from None
-    if version != FORMAT_VERSION:
-        raise DictionaryError(f"it is of version {version!r}; install a newer audiosep.")
-    if not isinstance(labels, list) or not isinstance(provenance, str):
-        raise DictionaryError(f"its description is not that of a dictionary; {_HINT}.")
-    step_s = found.get("step_s")
-    if type(step_s) is int:
-        try:
-            step_s = float(step_s)
-        except OverflowError:
-            step_s = math.inf  # refused like any other that is too long
-    return tuple(labels), provenance, step_s
-
-
-def builtin_names() -> tuple[str, ...]:
-    """Names of the dictionaries in the package, sorted."""
-    files = (resources.files("audiosep") / "data").iterdir()
-    return tuple(sorted(f.name.removesuffix(_SUFFIX) for f in files if f.name.endswith(_SUFFIX)))
-
-
-def load_builtin(name: str = DEFAULT_NAME) -> Dictionary:
-    """Read a dictionary of the package.
-
-    Parameters
-    ----------
-    name : str
-        One of :func:`builtin_names`.
-
-    Returns
-    -------
-    Dictionary
-        ``"band"``: spectra labelled ``"drums"``, ``"bass"`` and ``"other"``; ``"drums"``: patches
-        labelled ``"kick"``, ``"snare"``, ``"hihat"``, ``"tom"`` and ``"cymbal"``.
-    """
-    if name not in builtin_names():
-        raise DictionaryError(f"no dictionary {name!r}; use one of {', '.join(builtin_names())}.")
-    with resources.as_file(resources.files("audiosep") / "data" / f"{name}{_SUFFIX}") as path:
-        return load_dictionary(path)
+def at_another_pace(frames: npt.NDArray[np.float32], step: float) -> npt.NDArray[np.float32]:
+    """Frames taken at another distance; `step` is the old distance in units of the new one."""
+    n_frames = max(1, 1 + round((len(frames) - 1) * step))
+    places = np.minimum(np.arange(n_frames) / step, len(frames) - 1)
+    before = np.minimum(places.astype(int), max(0, len(frames) - 2))
+    after = np.minimum(before + 1, len(frames) - 1)
+    share = (places - before).astype(np.float32)[:, np.newaxis]
+    return np.asarray(frames[before] * (1 - share) + frames[after] * share)

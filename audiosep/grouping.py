@@ -18,11 +18,12 @@ from __future__ import annotations
 import warnings
 
 import numpy as np
+import numpy.typing as npt
 
 from audiosep.errors import ParameterError
-from audiosep.types import Factorization, FloatArray, Grouping
+from audiosep.types import Factorization, FloatArray, Grouping, LazyModels
 
-__all__ = ["group_by_timbre", "timbre_distances"]
+__all__ = ["group_by_timbre", "grouped_models", "spectral_groups", "timbre_distances"]
 
 _LOWEST_HZ = 40.0
 _STEPS_PER_OCTAVE = 24
@@ -71,13 +72,37 @@ def timbre_distances(templates: FloatArray, bin_hz: float) -> FloatArray:
     return distances
 
 
-def _spectral_labels(distances: FloatArray, n_groups: int, rng: np.random.Generator) -> FloatArray:
+def _spectral_labels(
+    distances: FloatArray, n_groups: int, rng: np.random.Generator
+) -> npt.NDArray[np.intp]:
     """Ng, Jordan & Weiss (2002) with the median distance as the scale."""
-    from scipy.cluster.vq import kmeans2
-
     positive = distances[distances > 0]
     scale = float(np.median(positive)) if positive.size else 1.0
-    affinity = np.exp(-((distances / scale) ** 2))
+    return spectral_groups(np.exp(-((distances / scale) ** 2)), n_groups, rng)
+
+
+def spectral_groups(
+    affinity: FloatArray, n_groups: int, rng: np.random.Generator
+) -> npt.NDArray[np.intp]:
+    """Spectral clustering by an affinity, as Ng, Jordan & Weiss (2002) do it.
+
+    Parameters
+    ----------
+    affinity : np.ndarray [shape=(n, n)]
+        Symmetric, 0 to 1; the diagonal does not count.
+    n_groups : int
+        At most n.
+    rng : np.random.Generator
+        For the starts of k-means.
+
+    Returns
+    -------
+    np.ndarray of int [shape=(n,)]
+        Group of each; a group may be empty.
+    """
+    from scipy.cluster.vq import kmeans2
+
+    affinity = affinity.copy()
     np.fill_diagonal(affinity, 0.0)
     degree = np.maximum(affinity.sum(axis=1), 1e-12)
     normalised = affinity / np.sqrt(np.outer(degree, degree))
@@ -92,7 +117,7 @@ def _spectral_labels(distances: FloatArray, n_groups: int, rng: np.random.Genera
         cost = float(((points - centres[labels]) ** 2).sum())
         if cost < best_cost - 1e-12:
             best, best_cost = labels, cost
-    return best
+    return best.astype(np.intp)
 
 
 def group_by_timbre(
@@ -147,8 +172,10 @@ def group_by_timbre(
     )
 
 
-def _no_group_empty(labels: FloatArray, n_groups: int, energy: FloatArray) -> FloatArray:
-    labels = np.array(labels, dtype=int)
+def _no_group_empty(
+    labels: npt.NDArray[np.intp], n_groups: int, energy: FloatArray
+) -> npt.NDArray[np.intp]:
+    labels = np.array(labels, dtype=np.intp)
     for group in range(n_groups):
         if not (labels == group).any():
             largest = np.bincount(labels, minlength=n_groups).argmax()
@@ -173,3 +200,41 @@ def _silhouettes(distances: FloatArray, weights: FloatArray) -> FloatArray:
     each = np.where(sizes[own] == 1, 0.0, each)
     silhouettes: FloatArray = np.maximum(0.0, (weights.T @ each) / sizes)
     return silhouettes
+
+
+def grouped_models(
+    templates: FloatArray, activations: FloatArray, grouping: Grouping
+) -> LazyModels:
+    """Models of the sources that a grouping makes of components, a few frames at a time.
+
+    Parameters
+    ----------
+    templates : np.ndarray [shape=(n_bins, n_components)]
+        W.
+    activations : np.ndarray [shape=(n_components, n_frames)]
+        H.
+    grouping : Grouping
+        Components to sources.
+
+    Returns
+    -------
+    LazyModels
+        Of the shape (n_sources, 1, n_bins, n_frames).
+    """
+    spectra = np.ascontiguousarray(templates.T, dtype=np.float32)
+    gains = np.asarray(activations, dtype=np.float32)
+    # Components without a share in a source cost nothing there.
+    members = [np.flatnonzero(column) for column in grouping.weights.T]
+    shares = [
+        np.asarray(column[some, np.newaxis], dtype=np.float32)
+        for column, some in zip(grouping.weights.T, members, strict=True)
+    ]
+
+    def frames(first: int, last: int) -> npt.NDArray[np.float32]:
+        out = np.empty((len(members), 1, last - first, spectra.shape[1]), dtype=np.float32)
+        for row, some, share in zip(out, members, shares, strict=True):
+            np.matmul((gains[some, first:last] * share).T, spectra[some], out=row[0])
+        return out
+
+    shape = (len(members), 1, spectra.shape[1], gains.shape[1])
+    return LazyModels(shape=shape, frames=frames)

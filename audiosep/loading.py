@@ -26,7 +26,6 @@ def load_mixture(
     duration: float | None,
     n_sources: int,
     voice: bool,
-    dense: bool,
 ) -> tuple[Audio, dict[str, Any]]:
     """Read or wrap the mixture, and describe it for the record.
 
@@ -41,8 +40,8 @@ def load_mixture(
     duration : float > 0 or None
         Seconds, for files.
     n_sources : int
-        How many stems are wanted; decides, with the next two, how much memory they take.
-    voice, dense : bool
+        How many stems are wanted; decides, with the next, how much memory they take.
+    voice : bool
         As for :func:`audiosep.memory.bytes_per_sample`.
 
     Returns
@@ -50,7 +49,7 @@ def load_mixture(
     mixture : Audio
         float32.
     about : dict
-        ``input`` and ``warnings`` of the record.
+        ``input`` and ``warnings`` of the record, and the ``path`` of the file, or None.
 
     Raises
     ------
@@ -71,7 +70,7 @@ def load_mixture(
         try:
             free = available_bytes()
             about = info(path)
-            each = bytes_per_sample(about.n_channels, n_sources, about.sr, voice=voice, dense=dense)
+            each = bytes_per_sample(about.n_channels, n_sources, about.sr, voice=voice)
             n_most = None if free is None else free // each
             recording = open_recording(path, start=start, duration=duration, n_most=n_most)
         except (InputError, RefusedError) as error:
@@ -96,7 +95,7 @@ def load_mixture(
     warnings = [] if recording is None else list(recording.warnings)
     if audio.peak == 0.0:
         warnings.append("the recording is silent, and so are the stems.")
-    return audio, {"input": description, "warnings": warnings}
+    return audio, {"input": description, "warnings": warnings, "path": path}
 
 
 def _wrap(samples: npt.ArrayLike, sr: int | None) -> Audio:

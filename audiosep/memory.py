@@ -23,9 +23,7 @@ _MEMINFO = Path("/proc/meminfo")
 _CGROUP = Path("/sys/fs/cgroup")
 
 
-def bytes_per_sample(
-    n_channels: int, n_sources: int, sr: int, *, voice: bool = False, dense: bool = False
-) -> int:
+def bytes_per_sample(n_channels: int, n_sources: int, sr: int, *, voice: bool = False) -> int:
     """Memory that one sample (of all channels) of a recording takes during its separation.
 
     Parameters
@@ -36,15 +34,13 @@ def bytes_per_sample(
         Sample rate in Hz.
     voice : bool
         Whether the method follows a voice.
-    dense : bool
-        Whether it keeps a whole model of each source.
 
     Returns
     -------
     int
         Bytes.
     """
-    matrices = _MATRICES + (n_sources if dense else 0)
+    matrices = _MATRICES
     if voice:
         matrices += math.ceil(_VOICE_MATRICES * min(1.0, _VOICE_SR / sr))
     recording = n_channels * _SAMPLE

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from audiosep.masks import wiener_masks
+from audiosep.spatial import multichannel_wiener
 from audiosep.transform import BLOCK_FRAMES, OverlapAdd, n_frames_of, stft_frames
 from audiosep.types import Audio, Progress, SourceModels, Spectrogram
 
@@ -53,6 +54,8 @@ def render(
 ) -> dict[str, Audio]:
     """Share the mixture out by masks, invert, and give the last rounding to the last stem.
 
+    Where the models say how sources stand between the channels, by a multichannel Wiener filter.
+
     The mixture is transformed again, block by block, so that neither its spectrogram nor the
     masks of a whole recording have to be kept.
 
@@ -88,8 +91,8 @@ def render(
         progress("render", first / n_frames)
         last = min(first + BLOCK_FRAMES, n_frames)
         masks = wiener_masks(models.frames(first, last), exponent, overwrite=True)
-        for channel, samples in enumerate(mixture.samples):
-            frames = stft_frames(
+        blocks = (
+            stft_frames(
                 samples,
                 first,
                 last,
@@ -98,8 +101,20 @@ def render(
                 window=analysis.window,
                 n_threads=n_threads,
             )
-            for mask, writer in zip(masks, writers, strict=True):
-                writer[channel].add(frames * mask[min(channel, len(mask) - 1)])
+            for samples in mixture.samples
+        )
+        if models.covariances is None:
+            for channel, frames in enumerate(blocks):
+                for mask, writer in zip(masks, writers, strict=True):
+                    writer[channel].add(frames * mask[min(channel, len(mask) - 1)])
+        else:
+            # Masks are powers that are one in sum; the filter heeds their ratios only.
+            images = multichannel_wiener(
+                np.stack(list(blocks)), masks.mean(axis=1), models.covariances
+            )
+            for image, writer in zip(images, writers, strict=True):
+                for frames, row in zip(image, writer, strict=True):
+                    row.add(frames)
     for writer in writers:
         for row in writer:
             row.end()

@@ -13,7 +13,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from audiosep.errors import OutputError, UsageError
+from audiosep.errors import DictionaryError, OutputError, UsageError
+from audiosep.factorization_files import (
+    FACTORIZATION_NAME,
+    StoredFactorization,
+    save_factorization,
+)
 from audiosep.io.evidence import (
     melody_csv,
     onsets_csv,
@@ -25,11 +30,21 @@ from audiosep.io.formats import Bits, Format, bits_from, check_format
 from audiosep.io.reading import sha256_of
 from audiosep.io.writing import beside, move_run, write, write_stems
 from audiosep.notes import notes_of
-from audiosep.types import Audio, Melody, Onsets
+from audiosep.transform import n_frames_of
+from audiosep.types import Audio, Factorization, Grouping, Melody, Onsets
 
-__all__ = ["RECORD_NAME", "Saved", "output_wanted", "read_record", "save_stems"]
+__all__ = [
+    "RECORD_NAME",
+    "Saved",
+    "digest_of",
+    "output_wanted",
+    "read_record",
+    "save_stems",
+    "write_record",
+]
 
 RECORD_NAME = "audiosep.json"
+GROUPED_METHOD = "components"
 
 
 class _Separated(Protocol):
@@ -37,6 +52,10 @@ class _Separated(Protocol):
     def stems(self) -> Mapping[str, Audio]: ...
     @property
     def mixture(self) -> Audio: ...
+    @property
+    def factorization(self) -> Factorization | None: ...
+    @property
+    def grouping(self) -> Grouping | None: ...
     @property
     def melody(self) -> Melody | None: ...
     @property
@@ -75,7 +94,8 @@ def save_stems(
     """Write the stems and the record of a separation into the folder `place`.
 
     A melody comes with them as ``melody.csv`` and ``melody.mid``, onsets as ``onsets.csv`` and
-    ``onsets.mid``.
+    ``onsets.mid``, and a factorization whose components are grouped into the stems as
+    ``factorization.safetensors``.
 
     Parameters
     ----------
@@ -130,6 +150,7 @@ def save_stems(
         extras = [
             *_write_evidence(folder, separation),
             *_write_one_shots(folder, separation, one_shots, format_, written.bits),
+            *_write_factorization(folder, separation, warnings),
         ]
         record |= {
             "null_test_db": written.null_test_db,
@@ -139,19 +160,18 @@ def save_stems(
             "stems": {
                 name: {
                     "file": file,
-                    "sha256": _digest(folder / file),
+                    "sha256": digest_of(folder / file),
                     **_level(separation.stems[name]),
                 }
                 for name, file in written.files.items()
             },
-            "files": {file: {"sha256": _digest(folder / file)} for file in extras},
+            "files": {file: {"sha256": digest_of(folder / file)} for file in extras},
             "timings_s": {
                 **record["timings_s"],
                 "write": round(time.perf_counter() - began, 3),
             },
         }
-        text = json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False)
-        _write_record(folder / RECORD_NAME, text)
+        write_record(folder, record)
         # The record comes last and goes first: where it is, everything is.
         move_run(
             folder,
@@ -207,6 +227,39 @@ def _write_one_shots(
     return files
 
 
+def _write_factorization(folder: Path, separation: _Separated, warnings: list[str]) -> list[str]:
+    """Write what regrouping needs, where the stems are grouped components; return the file's name.
+
+    Only stems that are masked by nothing but these components can be made of them again: other
+    methods add gains of channels, backgrounds or fewer bands.
+    """
+    if separation.record["method"] != GROUPED_METHOD:
+        return []
+    factorization, grouping = separation.factorization, separation.grouping
+    if factorization is None or grouping is None or grouping.names != tuple(separation.stems):
+        return []
+    analysis, mixture = separation.record["analysis"], separation.mixture
+    n_frames = n_frames_of(mixture.n_samples, analysis["hop_length"])
+    shape = (1 + analysis["n_fft"] // 2, n_frames)
+    if (len(factorization.templates), factorization.activations.shape[1]) != shape:
+        return []
+    try:
+        stored = StoredFactorization(
+            templates=np.asarray(factorization.templates, dtype=np.float32),
+            activations=np.asarray(factorization.activations, dtype=np.float32),
+            grouping=grouping,
+            sr=mixture.sr,
+            n_samples=mixture.n_samples,
+            n_channels=mixture.n_channels,
+            **analysis,
+        )
+    except DictionaryError as error:  # the stems are worth more than what can be done with them
+        warnings.append(f"these stems cannot be regrouped: {error}")
+        return []
+    save_factorization(stored, folder / FACTORIZATION_NAME)
+    return [FACTORIZATION_NAME]
+
+
 def _target(place: Path) -> Path:
     """What a link points to: moves must stay on one file system."""
     try:
@@ -215,21 +268,36 @@ def _target(place: Path) -> Path:
         return place
 
 
-def _digest(path: Path) -> str:
+def digest_of(path: Path) -> str:
+    """SHA-256 of a file that was written.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be read again.
+    """
     try:
         return sha256_of(path)
     except OSError as error:
         raise OutputError(f"cannot read {path.name} again: {error.strerror}.") from None
 
 
-def _write_record(path: Path, text: str) -> None:
+def write_record(folder: Path, record: dict[str, Any]) -> None:
+    """Write the record of a folder: the last of its files, made to last.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
+    text = json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False)
     try:
-        with path.open("w", encoding="utf-8") as file:
+        with (folder / RECORD_NAME).open("w", encoding="utf-8") as file:
             file.write(text + "\n")
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
-        raise OutputError(f"cannot write {path.name}: {error.strerror}.") from None
+        raise OutputError(f"cannot write {RECORD_NAME}: {error.strerror}.") from None
 
 
 def _recorded_files(record: dict[str, Any] | None) -> list[str]:
@@ -245,6 +313,6 @@ def read_record(place: Path) -> dict[str, Any] | None:
     """Read the record of a finished folder; None where there is no valid one."""
     try:
         record = json.loads((place / RECORD_NAME).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return record if isinstance(record, dict) else None

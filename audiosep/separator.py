@@ -2,118 +2,45 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy.typing as npt
 
 from audiosep._version import __version__
-from audiosep.dictionaries import load_dictionary
+from audiosep.dictionary_files import load_dictionary
 from audiosep.errors import ParameterError, UsageError
+from audiosep.examples import Heard, examples_from, hear_examples, identity_of
 from audiosep.io.reading import sha256_of
+from audiosep.labels import problem_of_labels
 from audiosep.loading import load_mixture
 from audiosep.masks import exponent_from
 from audiosep.methods import MethodSettings, load_method
+from audiosep.methods.base import Quality
 from audiosep.nmf.divergence import beta_from
-from audiosep.presets import DEFAULT_PRESET, Preset, load_preset
+from audiosep.presets import DEFAULT_PRESET, Preset, load_preset, preset_for
 from audiosep.render import Analysis, render
-from audiosep.save import save_stems
+from audiosep.scores import Score
+from audiosep.separation import Separation
 from audiosep.threads import one_blas_thread, resolve_threads
 from audiosep.transform import stft
 from audiosep.types import (
     Audio,
-    Factorization,
-    Grouping,
-    Melody,
-    Onsets,
     Progress,
     ignore_progress,
     whole_number,
 )
 
-__all__ = ["MOST_COMPONENTS", "MOST_SOURCES", "Separation", "Separator", "separate"]
+__all__ = ["MOST_COMPONENTS", "MOST_SOURCES", "Separator", "separate"]
 
 MOST_SOURCES = 64
 MOST_COMPONENTS = 1000
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Separation:
-    """A recording taken apart.
-
-    Parameters
-    ----------
-    stems : dict of str to Audio
-        They sum to the mixture, up to float32 rounding.
-    mixture : Audio
-        What was taken apart.
-    factorization : Factorization or None
-        The factorization behind the stems, where the method has one.
-    grouping : Grouping or None
-        Which component belongs to which stem, where the method has it.
-    record : dict
-        Version, settings, seed, input, timings, losses, notes, warnings: enough to repeat the
-        run. Only JSON types.
-    melody : Melody or None
-        Pitch of the voice, where the method follows one.
-    onsets : Onsets or None
-        When which drum was struck, where the method hears it.
-    """
-
-    stems: Mapping[str, Audio]
-    mixture: Audio
-    factorization: Factorization | None
-    grouping: Grouping | None
-    record: dict[str, Any]
-    melody: Melody | None = None
-    onsets: Onsets | None = None
-
-    def save(
-        self,
-        directory: str | os.PathLike[str],
-        *,
-        format: str = "wav",  # noqa: A002
-        bits: int | str | None = None,
-        one_shots: int = 0,
-    ) -> dict[str, Path]:
-        """Write ``<stem>.wav`` for each stem, and ``audiosep.json`` last.
-
-        A melody and onsets are written as CSV and MIDI files. The files are written beside their
-        place, read again and checked to sum to the mixture (sample for sample in integer
-        formats), then moved into it.
-
-        Parameters
-        ----------
-        directory : path-like
-            Made where it does not exist; files of the same names are replaced.
-        format : {"wav", "flac"}
-            RF64 WAV is used by itself beyond 4 GiB.
-        bits : {16, 24, "float"}, optional
-            By default what the recording had: 16 and 24 stay, 8-bit and lossy become 24,
-            everything else 32-bit float. Float where a stem would leave the integer range.
-        one_shots : int >= 0
-            How many single strokes of each drum to write besides, where there are onsets.
-
-        Returns
-        -------
-        dict of str to Path
-            Where each stem is.
-
-        Raises
-        ------
-        OutputError
-            If they cannot be written.
-        ParameterError
-            If the format cannot hold them, or `format` or `bits` is unknown.
-        UsageError
-            If one-shots are wanted where there are no onsets.
-        """
-        n_each = whole_number("one_shots", one_shots, 0)
-        return save_stems(self, Path(os.fspath(directory)), format, bits, one_shots=n_each).paths
+AUTO = "auto"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,8 +53,9 @@ class Separator:
         Name of the recipe, see ``audiosep presets``.
     n_sources : int, optional
         Number of stems, for the preset ``components``.
-    n_components : int, optional
-        Components of the factorization; None takes the recipe's.
+    n_components : int or {"auto"}, optional
+        Components of the factorization (with examples, templates of each); None takes the
+        recipe's. The preset ``components`` can find out by itself how many stand out.
     beta : float or {"kl", "is", "euclidean"}, optional
         Divergence; None takes the recipe's.
     max_iter : int, optional
@@ -136,6 +64,19 @@ class Separator:
         0.1 to 10; None takes the recipe's.
     dictionary : path-like, optional
         Templates (safetensors) instead of those that the recipe brings.
+    examples : mapping of str to example, or several, optional
+        What sources sound like, by the names of their stems: each a sound file, a dictionary
+        (``.safetensors`` or :class:`Dictionary`), an :class:`Audio`, or a part of the recording
+        itself as ``"@0-3"`` in seconds. With the preset ``auto`` they are what decides.
+    n_free : int, optional
+        Components for what no example explains; 0 for none.
+    rest : str, optional
+        Name of the stem of what no example and no track of the score explains.
+    score : path-like or Score, optional
+        What each instrument plays (MIDI, MusicXML or Audacity labels). With the preset ``auto``
+        it is what decides.
+    quality : {"high", "fast"}
+        Whether to take the time for what makes results better, where a method has both.
     seed : int
         Start of the random numbers: the same seed gives the same bytes.
     n_threads : int, optional
@@ -145,8 +86,10 @@ class Separator:
     ------
     UsageError
         If the preset does not exist, or a setting does not fit it or is out of range.
+    InputError
+        If an example or the score cannot be used.
     DictionaryError
-        If the dictionary cannot be read or is none.
+        If a dictionary cannot be read or is none.
 
     Examples
     --------
@@ -154,38 +97,51 @@ class Separator:
     >>> t = np.arange(8000) / 8000
     >>> y = np.sin(2 * np.pi * 440 * t).astype(np.float32)
     >>> result = Separator(preset="components", max_iter=5).separate(y, 8000)
-    >>> list(result.stems)
-    ['source-1', 'source-2']
+    >>> len(result.stems)
+    2
     """
 
     preset: str = DEFAULT_PRESET
     n_sources: int | None = None
-    n_components: int | None = None
+    n_components: int | str | None = None
     beta: float | str | None = None
     max_iter: int | None = None
     mask_exponent: float | None = None
     dictionary: str | os.PathLike[str] | None = None
+    examples: Mapping[str, Any] | None = None
+    n_free: int | None = None
+    rest: str | None = None
+    score: str | os.PathLike[str] | Score | None = None
+    quality: Quality = "high"
     seed: int = 0
     n_threads: int | None = None
 
     def __post_init__(self) -> None:
-        recipe = load_preset(self.preset)
+        recipe = self.recipe()
+        self._check_told(recipe)
         if self.dictionary is not None:
             self._check_dictionary(recipe)
         self._normalise("n_sources", 1, MOST_SOURCES)
-        self._normalise("n_components", 1, MOST_COMPONENTS)
+        if self.n_components != AUTO:
+            self._normalise("n_components", 1, MOST_COMPONENTS)
+        elif recipe.method != "components":
+            raise UsageError(
+                f"the number of components cannot be found for the preset {recipe.name}; give a "
+                "number, or use the preset components."
+            )
         self._normalise("max_iter", 1)
         self._normalise("seed", 0)
         self._normalise("n_threads", 1)
+        self._normalise("n_free", 0, MOST_COMPONENTS)
         if self.n_sources is not None and not recipe.n_sources_free:
             raise UsageError(
                 f"the preset {self.preset} always gives {recipe.stems}; to choose the number of "
-                "sources use the preset components."
+                "sources use the preset components or stereo."
             )
         fewest = recipe.fewest_components
         if recipe.n_sources_free:
             fewest = self.n_sources or recipe.n_sources
-        if self.n_components is not None and self.n_components < fewest:
+        if isinstance(self.n_components, int) and self.n_components < fewest:
             raise ParameterError(
                 f"n_components={self.n_components} is too few for the preset {self.preset}; use "
                 f"{fewest} or more."
@@ -201,6 +157,64 @@ class Separator:
         if value is not None:
             object.__setattr__(self, name, whole_number(name, value, low, high))
 
+    def recipe(self) -> Preset:
+        """Return the preset that is used: what is told decides where none was chosen.
+
+        Raises
+        ------
+        UsageError
+            If there is no preset of that name.
+        """
+        told = {"examples": bool(self.examples), "score": self.score is not None}
+        return load_preset(preset_for(self.preset, **told))
+
+    def _check_told(self, recipe: Preset) -> None:
+        """Read what was told before any work is done, and refuse what this recipe cannot use."""
+        if self.examples and self.score is not None:
+            raise UsageError("examples and a score cannot be told at once; leave one of them out.")
+        if self.examples and not recipe.examples:
+            raise UsageError(
+                f"the preset {self.preset} takes no examples; leave out the preset or the examples."
+            )
+        if recipe.examples == "needed" and not self.examples:
+            raise UsageError(
+                f"the preset {self.preset} needs examples of the sources; give --example NAME=FILE."
+            )
+        if self.score is not None and not recipe.score:
+            raise UsageError(
+                f"the preset {self.preset} takes no score; leave out the preset or the score."
+            )
+        if recipe.score == "needed" and self.score is None:
+            raise UsageError(f"the preset {self.preset} needs a score; give --score FILE.")
+        if self.quality not in get_args(Quality):
+            raise UsageError(f"quality {self.quality!r} is unknown; use high or fast.")
+        for name in ("n_free", "rest"):
+            takes = recipe.examples == "needed" or recipe.score
+            if getattr(self, name) is not None and not takes:
+                raise UsageError(
+                    f"{name}={getattr(self, name)!r} is for what no example and no track of a "
+                    "score explains; give an example or a score, and no other preset."
+                )
+        if not isinstance(self.examples or {}, Mapping):
+            raise ParameterError(
+                "examples must be a mapping of names to sounds, such as {'dog': 'dog.wav'}."
+            )
+        if not isinstance(self.score, str | os.PathLike | Score | None):
+            raise ParameterError("score must be a file or a Score.")
+        names = tuple(self.examples or ())
+        if self.rest is not None:
+            if problem := problem_of_labels((self.rest,)):
+                raise UsageError(problem)
+            if problem_of_labels((*names, self.rest)) or self.rest in names:
+                raise UsageError(f"{self.rest!r} names an example; the rest needs another name.")
+        if len(names) >= MOST_SOURCES:
+            raise UsageError(f"{len(names)} examples are too many; use at most {MOST_SOURCES - 1}.")
+        object.__setattr__(self, "examples", examples_from(self.examples or {}) or None)
+        if self.score is not None and not isinstance(self.score, Score):
+            from audiosep.scores import read_score  # parsers of files: not at start-up
+
+            object.__setattr__(self, "score", read_score(self.score))
+
     def _check_dictionary(self, recipe: Preset) -> None:
         """Refuse a file that is no dictionary before any work is done."""
         if not recipe.dictionary:
@@ -211,11 +225,26 @@ class Separator:
 
     def settings(self) -> dict[str, Any]:
         """All settings that decide about the result, as given, in JSON types."""
-        given = asdict(self)
+        given = {field.name: getattr(self, field.name) for field in fields(self)}
         del given["n_threads"]
+        if self.examples:
+            given["examples"] = identity_of(self.examples)
+        if isinstance(self.score, Score):
+            given["score"] = hashlib.sha256(repr(self.score).encode()).hexdigest()
         if self.dictionary is not None:  # what counts is its content
             given["dictionary"] = sha256_of(Path(self.dictionary))
         return given
+
+    def _number_of_components(self) -> int | None:
+        return self.n_components if isinstance(self.n_components, int) else None
+
+    def n_stems(self) -> int:
+        """How many stems there may be."""
+        if isinstance(self.score, Score):
+            return len(self.score.tracks) + 1
+        if self.examples and self.recipe().examples == "needed":
+            return len(self.examples) + 1
+        return self.n_sources or self.recipe().n_sources
 
     def separate(
         self,
@@ -256,26 +285,31 @@ class Separator:
         """
         clock = _Clock()
         progress("read", 0.0)
-        recipe = load_preset(self.preset)
-        n_sources = self.n_sources or recipe.n_sources
+        recipe = self.recipe()
         mixture, about = load_mixture(
             source,
             sr,
             start=start,
             duration=duration,
-            n_sources=n_sources,
+            n_sources=self.n_stems(),
             voice=recipe.follows_voice,
-            dense=recipe.n_sources_free,
         )
         clock.lap("read")
         threads = resolve_threads(self.n_threads)
         reasons: tuple[str, ...] = ()
+        heard = self._hear(recipe, mixture, about, threads, progress)
         settings = MethodSettings(
             n_sources=self.n_sources,
-            n_components=self.n_components,
+            n_components=self._number_of_components(),
+            count_components=self.n_components == AUTO,
             beta=None if self.beta is None else beta_from(self.beta),
             max_iter=self.max_iter,
             dictionary=None if self.dictionary is None else load_dictionary(self.dictionary),
+            examples=heard.dictionaries,
+            n_free=self.n_free,
+            rest=self.rest,
+            score=self.score if isinstance(self.score, Score) else None,
+            quality=self.quality,
             seed=self.seed,
             n_threads=threads,
         )
@@ -300,6 +334,7 @@ class Separator:
         record: dict[str, Any] = {
             "audiosep": __version__,
             "preset": self.preset,
+            "examples": heard.about,
             "method": recipe.method,
             "seed": self.seed,
             "settings": self.settings(),
@@ -308,8 +343,8 @@ class Separator:
                 **asdict(analysis),
             },
             "input": about["input"],
-            "notes": [*reasons, *models.notes],
-            "warnings": about["warnings"],
+            "notes": [*reasons, *heard.notes, *models.notes],
+            "warnings": [*about["warnings"], *heard.warnings, *models.warnings],
             "losses": list(models.losses),
             "n_iter": max(0, len(models.losses) - 1),
             "stop": None if models.stop is None else models.stop.value,
@@ -325,6 +360,28 @@ class Separator:
             record=record,
         )
 
+    def _hear(
+        self,
+        recipe: Preset,
+        mixture: Audio,
+        about: dict[str, Any],
+        n_threads: int,
+        progress: Progress,
+    ) -> Heard:
+        if not self.examples:
+            return Heard(dictionaries=(), about={}, notes=(), warnings=())
+        with one_blas_thread():
+            return hear_examples(
+                self.examples,
+                mixture,
+                about["path"],
+                window_s=recipe.window_s,
+                n_components=self._number_of_components(),
+                seed=self.seed,
+                n_threads=n_threads,
+                progress=progress,
+            )
+
 
 def separate(
     source: str | os.PathLike[str] | npt.ArrayLike | Audio,
@@ -332,11 +389,16 @@ def separate(
     *,
     preset: str = DEFAULT_PRESET,
     n_sources: int | None = None,
-    n_components: int | None = None,
+    n_components: int | str | None = None,
     beta: float | str | None = None,
     max_iter: int | None = None,
     mask_exponent: float | None = None,
     dictionary: str | os.PathLike[str] | None = None,
+    examples: Mapping[str, Any] | None = None,
+    n_free: int | None = None,
+    rest: str | None = None,
+    score: str | os.PathLike[str] | Score | None = None,
+    quality: Quality = "high",
     seed: int = 0,
     n_threads: int | None = None,
     start: float = 0.0,
@@ -351,7 +413,8 @@ def separate(
         A sound file, or samples at full scale 1.0. Never changed.
     sr : int, optional
         Sample rate in Hz; needed with an array.
-    preset, n_sources, n_components, beta, max_iter, mask_exponent, dictionary, seed, n_threads
+    preset, n_sources, n_components, beta, max_iter, mask_exponent, dictionary, examples, n_free, \
+    rest, score, quality, seed, n_threads
         See :class:`Separator`.
     start, duration : float
         Part of a file in seconds.
@@ -379,6 +442,11 @@ def separate(
         max_iter=max_iter,
         mask_exponent=mask_exponent,
         dictionary=dictionary,
+        examples=examples,
+        n_free=n_free,
+        rest=rest,
+        score=score,
+        quality=quality,
         seed=seed,
         n_threads=n_threads,
     )

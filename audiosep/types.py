@@ -408,6 +408,8 @@ class SourceModels:
         Components to sources, where there is one.
     notes : tuple of str
         What the method decided, in sentences.
+    warnings : tuple of str
+        What may have gone wrong, in sentences.
     losses : tuple of float
         Objective of the main fit before the first and after each iteration, where there is one.
     stop : Stop or None
@@ -416,11 +418,15 @@ class SourceModels:
         Pitch of the voice, where the method follows one.
     onsets : Onsets or None
         When which piece was struck, where the method hears it.
+    covariances : np.ndarray [shape=(n_sources, 1 or n_bins, n_channels, n_channels)] or None
+        How each source stands between the channels, Hermitian, at any level; one matrix serves all
+        bins. The mixture is then shared out by :func:`audiosep.spatial.multichannel_wiener`, with
+        models to the power of the mask's exponent as powers, in place of masks.
 
     Raises
     ------
     ParameterError
-        If the shape of `models` does not fit the names.
+        If the shape of `models` does not fit the names, or that of `covariances` the models.
     """
 
     models: npt.NDArray[np.float32] | LazyModels
@@ -428,10 +434,12 @@ class SourceModels:
     factorization: Factorization | None = None
     grouping: Grouping | None = None
     notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     losses: tuple[float, ...] = ()
     stop: Stop | None = None
     melody: Melody | None = None
     onsets: Onsets | None = None
+    covariances: npt.NDArray[Any] | None = None
 
     def __post_init__(self) -> None:
         if len(self.shape) != 4 or len(self.names) != self.shape[0]:
@@ -439,6 +447,18 @@ class SourceModels:
                 f"models of shape {self.shape} do not fit {len(self.names)} names; "
                 "expected (sources, channels, bins, frames)."
             )
+        if self.covariances is not None:
+            given, n_bins = self.covariances.shape, self.shape[2]
+            if (
+                len(given) != 4
+                or given[0] != len(self.names)
+                or given[1] not in (1, n_bins)
+                or given[2] != given[3]
+            ):
+                raise ParameterError(
+                    f"covariances of shape {given} do not fit {len(self.names)} sources and "
+                    f"{n_bins} bins; expected (sources, 1 or bins, channels, channels)."
+                )
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -60,6 +60,7 @@ class Item:
     mixture: np.ndarray
     references: Signals
     findings: list[str] = field(default_factory=list)
+    evidence: object | None = None
 
     @property
     def key(self) -> str:
@@ -80,7 +81,9 @@ def kind_of(task: str, folder: str, item: str) -> str:
         return "produced songs" if _like(item, PRODUCED) else "real singing"
     if task == "stems":
         return "electronic" if _like(item, ELECTRONIC) else "band"
-    return folder if task in ("auto", "components") else "all"
+    if task in ("speech", "speech-alone"):
+        return "0 dB" if item.endswith("_0dB") else "other levels"
+    return folder if task in ("auto", "components", "by-example") else "all"
 
 
 def _like(name: str, patterns: Iterable[str]) -> bool:

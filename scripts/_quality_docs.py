@@ -1,7 +1,8 @@
 """The tables of the quality benchmark as markdown, put between marks in README.md and docs/.
 
 A table called NAME goes between ``<!-- quality:NAME -->`` and ``<!-- /quality:NAME -->``, each on a
-line of its own. Names: ``overview``, ``halves``, ``goals``, and ``items-TASK`` for every task.
+line of its own. Names: ``overview``, ``halves``, ``goals``, and ``items-TASK`` and
+``shares-TASK`` for every task.
 """
 
 from __future__ import annotations
@@ -9,11 +10,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from _quality_methods import NOTHING, OURS
-from _quality_peers import PEERS_OF
-from _quality_report import (
+from _quality_methods import ALL_PEERS_OF, NOTHING, OURS
+from _quality_summaries import (
     CEILING,
     LOUD_DB,
+    WIENER,
     Row,
     Rows,
     improvements,
@@ -21,6 +22,7 @@ from _quality_report import (
     mean_of,
     rows_of,
     separated,
+    shares_of,
 )
 
 ROOT = Path(__file__).parent.parent
@@ -73,6 +75,7 @@ def tables_of(content: dict) -> dict[str, str]:
         "halves": halves(content),
         "goals": goals(content),
         **{f"items-{task}": items(rows_of(rows, task=task, seed=0)) for task in tasks},
+        **{f"shares-{task}": shares(rows_of(rows, task=task, seed=0)) for task in tasks},
     }
 
 
@@ -93,7 +96,7 @@ def overview(content: dict) -> str:
             if OURS not in summaries:
                 continue
             own = summaries[OURS]
-            peers = {p: summaries[p]["sii_mean"] for p in PEERS_OF[task] if p in summaries}
+            peers = {p: summaries[p]["sii_mean"] for p in ALL_PEERS_OF[task] if p in summaries}
             best = max(peers, key=lambda p: peers[p]) if peers else None
             oracle = summaries.get(CEILING)
             lines.append(
@@ -159,6 +162,21 @@ def items(rows: Rows) -> str:
             ]
         )
     return table(["item", "audiosep: mean (each)", *methods], lines)
+
+
+def shares(rows: Rows) -> str:
+    """One line per item: how far ours gets from doing nothing (0) to the oracle Wiener mask (1)."""
+    lines, means = [], []
+    for row in rows_of(rows, method=OURS):
+        oracle = [other for other in rows_of(rows, method=WIENER) if key(other) == key(row)]
+        found = shares_of(row, oracle[0] if oracle else None)
+        if found:
+            mean = sum(found) / len(found)
+            means.append(mean)
+            lines.append([f"{row['item']} ({row['half']})", f"{mean:.2f}", f"{min(found):.2f}"])
+    if means:
+        lines.append(["**mean**", f"**{sum(means) / len(means):.2f}**", "–"])
+    return table(["item", "share", "worst source"], lines)
 
 
 def own_words(row: Row) -> str:

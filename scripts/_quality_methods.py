@@ -18,10 +18,15 @@ from _quality_corpus import (
     voices_missed,
 )
 from _quality_peers import PEERS, PEERS_OF, TINY, installed, masked
+from _quality_told import PRESETS
+from _quality_told_peers import TOLD_PEERS, TOLD_PEERS_OF
 
 OURS, NOTHING = "ours", "do-nothing"
+REST = "rest"
 ORACLES = {"oracle ratio mask": 1.0, "oracle Wiener": 2.0}
-METHODS = (NOTHING, OURS, *PEERS, *ORACLES)
+ALL_PEERS = PEERS | TOLD_PEERS
+ALL_PEERS_OF = PEERS_OF | TOLD_PEERS_OF
+METHODS = (NOTHING, OURS, *ALL_PEERS, *ORACLES)
 
 WHOLE_BELOW = 1e-3
 """A sum of references that differs from the mixture by less is all of it: nothing was separated."""
@@ -31,17 +36,22 @@ def methods_of(task: str, wanted: tuple[str, ...] = METHODS) -> list[str]:
     """Methods that are run on a task, in the order of the tables."""
     if task == "auto":
         return [OURS] if OURS in wanted else []
-    own = (NOTHING, OURS, *PEERS_OF[task], *ORACLES)
+    own = (NOTHING, OURS, *ALL_PEERS_OF[task], *ORACLES)
     return [method for method in METHODS if method in own and method in wanted]
+
+
+def preset_of(task: str) -> str:
+    """Name of the preset that a task is done with."""
+    return PRESETS.get(task, task)
 
 
 def why_not(task: str, method: str) -> str | None:
     """Reason why a method cannot be run, if there is one."""
     from audiosep.presets import preset_names
 
-    if method == OURS and task not in preset_names():
+    if method == OURS and preset_of(task) not in preset_names():
         return f"there is no preset {task}"
-    if method in PEERS and not installed(method):
+    if method in ALL_PEERS and not installed(method):
         return "not installed"
     return None
 
@@ -52,12 +62,16 @@ def oracle(item: Item, power: float) -> Signals:
     from audiosep.presets import load_preset, preset_names
     from audiosep.transform import WINDOW_S, frame_length
 
-    known = item.task in preset_names()
-    n_fft = frame_length(item.sr, load_preset(item.task).window_s if known else WINDOW_S)
+    preset = preset_of(item.task)
+    known = preset in preset_names()
+    n_fft = frame_length(item.sr, load_preset(preset).window_s if known else WINDOW_S)
     models = {}
     for name, reference in item.references.items():
         audio = audiosep.Audio(samples=reference, sr=item.sr)
-        models[name] = np.abs(audiosep.stft(audio, n_fft=n_fft).values) ** power
+        magnitude = np.abs(audiosep.stft(audio, n_fft=n_fft).values)
+        if preset == "stereo":  # an oracle that knows no places
+            magnitude = np.sqrt(np.mean(magnitude**2, axis=0, keepdims=True))
+        models[name] = magnitude**power
     total = sum(models.values()) + TINY
     shares = {name: model / total for name, model in models.items()}
     return masked(item, lambda _: shares, n_fft)
@@ -66,22 +80,38 @@ def oracle(item: Item, power: float) -> Signals:
 def ours(item: Item, seed: int) -> Signals:
     import audiosep
 
-    n_sources = len(item.references) if item.task == "components" else None
-    separator = audiosep.Separator(preset=item.task, n_sources=n_sources, seed=seed)
+    told_number = item.task in ("components", "stereo-shared")
+    n_sources = len(item.references) if told_number else None
+    told = {} if item.evidence is None else item.evidence.arguments()
+    separator = audiosep.Separator(
+        preset=preset_of(item.task), n_sources=n_sources, seed=seed, **told
+    )
     result = separator.separate(item.mixture, item.sr)
-    return {name: stem.samples for name, stem in result.stems.items()}
+    stems = {name: stem.samples for name, stem in result.stems.items()}
+    return with_rest(item, stems) if item.evidence is not None else stems
+
+
+def with_rest(item: Item, stems: Signals) -> Signals:
+    """Call the rest by the name of the only source that has no example."""
+    unnamed = [name for name in item.references if name not in stems]
+    if len(unnamed) == 1 and REST in stems:
+        return {unnamed[0] if name == REST else name: stem for name, stem in stems.items()}
+    return stems
 
 
 def with_names(item: Item, estimates: Signals) -> Signals:
     """Give estimates without names the order with the best mean SI-SDR, by the references."""
-    if not all(name.startswith("source-") for name in estimates):
+    blind = all(name.startswith("source-") for name in estimates)
+    if not blind and preset_of(item.task) != "stereo":
         return estimates
     from scipy.optimize import linear_sum_assignment
 
     names, candidates = list(item.references), list(estimates.values())
     scores = [[si_sdr(item.references[n], e) for e in candidates] for n in names]
     rows, columns = linear_sum_assignment(np.array(scores), maximize=True)
-    return {names[r]: candidates[c] for r, c in zip(rows, columns, strict=True)}
+    found = {names[r]: candidates[c] for r, c in zip(rows, columns, strict=True)}
+    # A source that no stem is left for is as good as untouched.
+    return {name: found.get(name, item.mixture) for name in names}
 
 
 def estimate(item: Item, method: str, seed: int) -> Signals:
@@ -89,7 +119,7 @@ def estimate(item: Item, method: str, seed: int) -> Signals:
         return dict.fromkeys(item.references, item.mixture)
     if method in ORACLES:
         return oracle(item, ORACLES[method])
-    return with_names(item, ours(item, seed) if method == OURS else PEERS[method](item))
+    return with_names(item, ours(item, seed) if method == OURS else ALL_PEERS[method](item))
 
 
 def measure(item: Item, method: str, seed: int) -> dict[str, object]:

@@ -280,7 +280,13 @@ def libnmfd_nmfd(item: Item) -> Signals:
 
 def installed(peer: str) -> bool:
     """Whether what a peer needs can be imported."""
-    needs = {"libnmfd NMFD": "libnmfd", "NMF + MFCC": "sklearn"}
+    needs = {
+        "libnmfd NMFD": "libnmfd",
+        "NMF + MFCC": "sklearn",
+        "scikit-learn dictionaries": "sklearn",
+        "noisereduce": "noisereduce",
+        "noisereduce, noise given": "noisereduce",
+    }
     return peer not in needs or find_spec(needs[peer]) is not None
 
 

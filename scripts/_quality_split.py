@@ -41,6 +41,18 @@ HALVES = {
     },
     "multitrack": MUSIC,
     "harmonic_percussive": MUSIC,
+    "speech_noise": {
+        "choose": ("tspFA_dishes_0dB", "tspMC_street_0dB"),
+        "confirm": ("tspFA_coffee_5dB", "tspMC_rain_0dB"),
+    },
+    "speech_speech": {"choose": ("ast_Allison_RU_same_gender",), "confirm": ("tsp_FA_MC",)},
+    "environment": {"choose": ("dishes_birds",), "confirm": ("rain_hens",)},
+    "bio": {"choose": ("birds_wind",), "confirm": ("humpback_rain",)},
+    "pitched": {
+        "choose": ("bach_bwv66_6*", "schumann*", "guitarset*"),
+        "confirm": ("bach_bwv269*", "mozart*"),
+    },
+    "stereo": {"confirm": ("stereo_bach_bwv269_panned",)},
 }
 """Patterns of item names by folder of the corpus and half."""
 

@@ -10,6 +10,7 @@ oracles that no mask can beat by much. Settings of ours were chosen on the items
 
 SI-SDR (dB) is ``10 log10(|a r|^2 / |e - a r|^2)`` with ``a = <e, r> / |r|^2``, over all channels
 together; "SIi" is its improvement over the mixture. Silent references are left out of the means.
+The tasks of `_quality_told.py` tell the separation what to look for.
 """
 
 from __future__ import annotations
@@ -23,12 +24,16 @@ from pathlib import Path
 from _quality_audit import audit
 from _quality_corpus import TASKS, Signals, find_items, load_item, si_sdr
 from _quality_docs import write_docs
+from _quality_goals import goals_of
 from _quality_methods import METHODS, OURS, measure, methods_of, why_not
-from _quality_report import content_of, goals_of, print_goals, print_task, rows_of
+from _quality_report import content_of, print_goals, print_task
+from _quality_summaries import rows_of
+from _quality_told import TOLD_TASKS, find_told, load_told
 
 __all__ = ["Signals", "find_items", "load_item", "main", "si_sdr"]
 
-DEFAULT_TASKS = tuple(task for task in TASKS if task != "components")
+ALL_TASKS = TASKS | TOLD_TASKS
+DEFAULT_TASKS = tuple(task for task in ALL_TASKS if task != "components")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -47,6 +52,11 @@ def main(arguments: list[str] | None = None) -> int:
         help="--json file of an earlier run on the same items: all but ours is taken from it",
     )
     parser.add_argument(
+        "--join",
+        type=Path,
+        help="--json file of an earlier run: tasks that are not run now are taken from it",
+    )
+    parser.add_argument(
         "--write-docs",
         action="store_true",
         help="put the tables into README.md and docs; without CORPUS, those of --json",
@@ -58,9 +68,11 @@ def main(arguments: list[str] | None = None) -> int:
         write_docs(json.loads(options.json.read_text()))
         return 0
     tasks = options.tasks.split(",")
-    if unknown := [task for task in tasks if task not in TASKS]:
-        parser.error(f"unknown task {unknown[0]}; there are {', '.join(TASKS)}")
-    found = find_items(options.corpus, tasks, options.items)
+    if unknown := [task for task in tasks if task not in ALL_TASKS]:
+        parser.error(f"unknown task {unknown[0]}; there are {', '.join(ALL_TASKS)}")
+    found = find_items(options.corpus, [task for task in tasks if task in TASKS], options.items)
+    told = [task for task in tasks if task in TOLD_TASKS]
+    found += find_told(options.corpus, told, options.items)
     if not found:
         parser.error(f"no item in {options.corpus} matches")
 
@@ -70,6 +82,11 @@ def main(arguments: list[str] | None = None) -> int:
         for name, texts in findings.items():
             print(f"{name}: " + "; ".join(texts))
     rows, left_out = run(found, findings, options)
+    if options.join:
+        joined = json.loads(options.join.read_text())
+        if joined["options"]["short"] != str(options.short):
+            raise SystemExit(f"{options.join} was made with another --short: it does not fit.")
+        rows = [row for row in joined["rows"] if row["task"] not in tasks] + rows
     for task in dict.fromkeys(task for task, _ in found):
         if of_task := rows_of(rows, task=task):
             print_task(task, of_task, options.seeds)
@@ -94,7 +111,8 @@ def run(found, findings, options) -> tuple[list[dict], dict[str, dict[str, str]]
     rows, left_out = [], {}
     earlier = earlier_rows(options.reuse, short=options.short) if options.reuse else {}
     for task, path in found:
-        item = load_item(task, path, short=options.short)
+        load = load_told if task in TOLD_TASKS else load_item
+        item = load(task, path, short=options.short)
         item.findings = findings.get(item.key, [])
         for method in methods_of(task, tuple(options.methods)):
             if reason := why_not(task, method):

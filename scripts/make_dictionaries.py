@@ -1,11 +1,12 @@
 r"""Learn the dictionaries of the package: audiosep/data/*.safetensors.
 
-Sounds are synthesised here, taken from two freely licensed Debian packages and rendered from a
-third, checked by their content (never by their names), and reduced to a few spectral templates
+Sounds are synthesised here, taken from freely licensed Debian packages and rendered from another,
+checked by their content (never by their names), and reduced to a few spectral templates
 per kind of sound. audiosep/data/README.md lists the sources and their licences.
 
     apt-get install --no-install-recommends \
-        fluidsynth fluid-soundfont-gm hydrogen-drumkits sonic-pi-samples
+        fluidsynth fluid-soundfont-gm hydrogen-drumkits sonic-pi-samples \
+        asterisk-core-sounds-fr-g722 asterisk-core-sounds-it-g722 ffmpeg flite
     pip install mido
     python scripts/make_dictionaries.py --out audiosep/data
 
@@ -38,8 +39,10 @@ from _drum_sounds import (
     times,
 )
 from _make_drums import drum_patches
+from _make_speech import speech_dictionary
 
-from audiosep.dictionaries import Dictionary, save_dictionary
+from audiosep.dictionaries import Dictionary
+from audiosep.dictionary_files import save_dictionary
 from audiosep.nmf import factorize
 from audiosep.transform import stft_frames
 
@@ -329,6 +332,11 @@ def main() -> None:
     path = arguments.out / "drums.safetensors"
     save_dictionary(made, path)
     print(f"{path}: {made.n_components} patches, {path.stat().st_size} bytes")
+
+    made = speech_dictionary(root)
+    path = arguments.out / "speech.safetensors"
+    save_dictionary(made, path)
+    print(f"{path}: {made.n_components} templates, {path.stat().st_size} bytes")
 
 
 if __name__ == "__main__":

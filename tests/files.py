@@ -21,6 +21,27 @@ SMALL = ["--preset", "components", "--components", "3", "--iterations", "2"]
 SMALL_SETTINGS = {"preset": "components", "n_components": 3, "max_iter": 2}
 
 
+def told(preset):
+    """Settings that a preset needs to be told."""
+    from audiosep import Audio
+    from audiosep.notes import Note
+    from audiosep.presets import load_preset
+    from audiosep.scores import Score, Track
+
+    recipe = load_preset(preset)
+    if recipe.examples == "needed":
+        t = np.arange(4000) / 8000
+        low = Audio(samples=np.float32(np.sin(2 * np.pi * 220 * t))[np.newaxis], sr=8000)
+        rough = Audio(samples=noise(n_channels=1), sr=8000)
+        return {"examples": {"low": low, "rough": rough}, "quality": "fast"}
+    if recipe.score == "needed":
+        low = Note(start_s=0.0, end_s=0.4, pitch=57, strength=1.0)
+        high = Note(start_s=0.3, end_s=0.7, pitch=93, strength=1.0)
+        tracks = Track(name="low", notes=(low,)), Track(name="high", notes=(high,))
+        return {"score": Score(tracks=tracks)}
+    return {"quality": "fast"} if preset == "speech" else {}
+
+
 def noise(n_samples=4000, n_channels=2, *, peak=0.5, seed=0):
     """Noise of shape (channels, samples), float32."""
     rng = np.random.default_rng(seed)

@@ -17,7 +17,18 @@ from audiosep.evaluation import si_sdr as si_sdr_of_the_library
 from audiosep.threads import one_blas_thread
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
-NAMES = ("audit", "corpus", "docs", "methods", "peers", "report", "split")
+NAMES = (
+    "audit",
+    "corpus",
+    "docs",
+    "goals",
+    "methods",
+    "peers",
+    "report",
+    "split",
+    "summaries",
+    "told",
+)
 SR = 8000
 
 
@@ -143,7 +154,8 @@ def test_the_audit_reads_the_mixture_that_is_named(bench, tmp_path):
         ("multitrack", "eif_lithium_b", "choose"),
         ("multitrack", "mdn_song_5stems", "confirm"),
         ("harmonic_percussive", "lmms_c64_hp", "confirm"),
-        ("pitched", "mozart_k155_quartet", "unseen"),
+        ("pitched", "mozart_k155_quartet", "confirm"),
+        ("bio", "something_new", "unseen"),
         ("elsewhere", "eif_lithium_b", "unseen"),
     ],
 )
@@ -153,7 +165,7 @@ def test_halves(bench, folder, item, half):
 
 def test_no_item_is_in_both_halves(bench):
     for halves in bench.split.HALVES.values():
-        assert not set(halves["choose"]) & set(halves["confirm"])
+        assert not set(halves.get("choose", ())) & set(halves["confirm"])
 
 
 @pytest.mark.parametrize(
@@ -285,7 +297,7 @@ def test_a_reference_that_is_all_of_the_mixture_does_not_count(bench):
     score = bench.methods.scores(item, item.mixture, 0.5 * item.mixture)
     assert score["whole"]
     row = {"sources": {"bass+other": score}}
-    assert bench.report.improvements(row) == []
+    assert bench.summaries.improvements(row) == []
 
 
 @pytest.mark.parametrize(
@@ -310,7 +322,7 @@ def test_what_should_have_been_told_apart_counts_as_nothing_done(
     assert ("voice missed" in bench.docs.own_words(row)) == bool(missed)
     assert ("vocals MISSED" in bench.report._words(row)) == bool(missed)
     if improvements is not None:
-        assert bench.report.improvements(row) == improvements
+        assert bench.summaries.improvements(row) == improvements
 
 
 def test_a_voice_that_is_silent_is_not_missed(bench):
@@ -322,7 +334,7 @@ def test_missed_voices_are_in_the_means(bench):
     failed = row_of("ours", "c", task="auto", kind="singing")
     score = {"whole": True, "si_sdr": 140.0, "si_sdr_improvement": 0.0}
     failed |= {"sources": {"drums+bass+other": score}, "missed": ["vocals"]}
-    summary = bench.report.summaries_of([*rows, failed])["ours"]
+    summary = bench.summaries.summaries_of([*rows, failed])["ours"]
     assert (summary["n_items"], summary["sii_mean"], summary["si_sdr_mean"]) == (3, 6.0, 9.0)
     assert summary["n_sources_below_mixture"] == 0
     words = "**0.0** (drums+bass+other keeps SI-SDR 140.0, voice missed)"
@@ -336,7 +348,7 @@ def test_only_missed_voices_can_be_summed_up(bench, capsys):
     row = row_of("ours", task="auto", kind="singing")
     score = {"whole": True, "si_sdr": 140.0, "si_sdr_improvement": 0.0}
     row |= {"sources": {"bass+other": score}, "missed": ["vocals"]}
-    assert bench.report.summaries_of([row])["ours"]["si_sdr_mean"] is None
+    assert bench.summaries.summaries_of([row])["ours"]["si_sdr_mean"] is None
     bench.report.print_task("auto", [row], 1)
     assert "vocals MISSED" in capsys.readouterr().out
 
@@ -366,7 +378,7 @@ def test_a_silent_source_is_reported_and_left_out(bench, tmp_path):
     item = bench.corpus.load_item("stems", folder, short=False)
     row = bench.methods.measure(item, "do-nothing", 0)
     assert row["sources"]["bass"]["silent"]
-    assert bench.report.improvements(row) == pytest.approx([0.0, 0.0])
+    assert bench.summaries.improvements(row) == pytest.approx([0.0, 0.0])
 
 
 def test_the_first_ten_seconds_at_22_khz(bench):
@@ -443,7 +455,7 @@ def test_the_most_alike_frames_keep_their_distance(bench):
 def test_hpss_and_the_cascades_give_the_stems_of_their_tasks(bench):
     sources = {"drums": click_track(), "bass": tone(60), "other": tone(700)}
     item = item_of(bench, "stems", sources)
-    assert bench.report.mean_of(bench.methods.measure(item, "librosa HPSS", 0)) > 5.0
+    assert bench.summaries.mean_of(bench.methods.measure(item, "librosa HPSS", 0)) > 5.0
     sung = {**sources, "vocals": repeating_with_voice(SR * 2)["vocals"]}
     item = item_of(bench, "four-stems", sung)
     for peer in ("REPET-SIM, then HPSS", "RPCA, then HPSS"):
@@ -455,14 +467,14 @@ def test_hpss_and_the_cascades_give_the_stems_of_their_tasks(bench):
 def test_clusters_of_components_tell_a_click_from_a_tone(bench):
     item = item_of(bench, "drums", {"kick": tone(60), "hihat": click_track()}, "drums")
     row = bench.methods.measure(item, "NMF + MFCC", 0)
-    assert bench.report.mean_of(row) > 3.0
+    assert bench.summaries.mean_of(row) > 3.0
 
 
 def test_every_task_has_its_peers_and_every_peer_a_task(bench):
     assert set(bench.peers.PEERS_OF) == set(bench.corpus.TASKS)
     used = {peer for peers in bench.peers.PEERS_OF.values() for peer in peers}
     assert used == set(bench.peers.PEERS)
-    for task, rivals in bench.report.RIVALS.items():
+    for task, rivals in bench.goals.RIVALS.items():
         assert set(rivals) <= set(bench.peers.PEERS_OF[task])
 
 
@@ -480,7 +492,7 @@ def test_the_convolutive_peer_runs_where_it_is_installed(bench):
     if not bench.peers.installed("libnmfd NMFD"):
         assert bench.methods.why_not("drums", "libnmfd NMFD") == "not installed"
         return
-    assert bench.report.mean_of(bench.methods.measure(item, "libnmfd NMFD", 0)) > 5.0
+    assert bench.summaries.mean_of(bench.methods.measure(item, "libnmfd NMFD", 0)) > 5.0
 
 
 # --- the report ------------------------------------------------------------------------------
@@ -506,8 +518,7 @@ def row_of(method, item="x", task="vocals", kind="real singing", seed=0, half="u
 
 def goal_values(bench, rows):
     return {
-        (g.task, g.kind, g.what): (round(g.value, 6), g.reached)
-        for g in bench.report.goals_of(rows)
+        (g.task, g.kind, g.what): (round(g.value, 6), g.reached) for g in bench.goals.goals_of(rows)
     }
 
 
@@ -550,16 +561,16 @@ def test_goals_of_the_other_tasks(bench):
     assert values[("stems", "band", "dB above librosa HPSS")] == (-0.5, False)
     assert values[("four-stems", "all", "SIi in dB")] == (9.0, True)
     assert values[("harmonic-percussive", "all", "dB above librosa HPSS")] == (2.0, True)
-    unknown = [g for g in bench.report.goals_of(rows) if g.kind == "electronic"]
+    unknown = [g for g in bench.goals.goals_of(rows) if g.kind == "electronic"]
     assert [(g.value, g.reached) for g in unknown] == [(6.5, False), (None, None)]
 
 
 def test_ours_is_judged_by_its_first_seed_and_shown_with_all(bench):
     rows = [row_of("ours", seed=s, vocals=v) for s, v in enumerate((5.0, 6.0, 9.0))]
-    summary = bench.report.summaries_of(rows)["ours"]
+    summary = bench.summaries.summaries_of(rows)["ours"]
     assert summary["sii_mean"] == 5.0
     assert summary["sii_mean_per_seed"] == [5.0, 6.0, 9.0]
-    assert bench.report.better_than_all([*rows, row_of("RPCA", vocals=5.5)], ["RPCA"]) == 0.0
+    assert bench.summaries.better_than_all([*rows, row_of("RPCA", vocals=5.5)], ["RPCA"]) == 0.0
 
 
 def test_a_whole_run(bench, tmp_path, capsys):
@@ -734,7 +745,7 @@ def test_stems_of_nothing_are_in_the_tables(bench):
 
 def test_all_tables_are_tables(bench, content):
     tables = bench.docs.tables_of(content)
-    assert set(tables) == {"overview", "halves", "goals", "items-vocals"}
+    assert set(tables) == {"overview", "halves", "goals", "items-vocals", "shares-vocals"}
     for text in tables.values():
         assert len({line.count("|") for line in text.splitlines()}) == 1
 
@@ -749,7 +760,9 @@ def test_tables_of_an_earlier_run(bench, tmp_path, content, monkeypatch):
 
 def test_every_mark_in_the_docs_is_of_a_table(bench):
     root = SCRIPTS.parent
-    known = {"overview", "halves", "goals", *(f"items-{task}" for task in bench.corpus.TASKS)}
+    tasks = bench.main.ALL_TASKS
+    known = {"overview", "halves", "goals"}
+    known |= {f"{table}-{task}" for task in tasks for table in ("items", "shares")}
     pages = bench.docs.pages()
     assert {"README.md", "docs/quality.md", "docs/methods/vocals.md"} <= set(pages)
     for page in pages:

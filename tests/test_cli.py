@@ -20,7 +20,7 @@ import audiosep
 from audiosep import cli
 from audiosep.cli.app import app
 from audiosep.cli.wording import OPTION_OF, words_of
-from audiosep.dictionaries import load_builtin, save_dictionary
+from audiosep.dictionary_files import load_builtin, save_dictionary
 from audiosep.errors import DictionaryError, InputError, ParameterError, UsageError
 from audiosep.presets import preset_names
 
@@ -188,6 +188,7 @@ def test_all_good(here):
     np.testing.assert_array_equal(total, files.whole_numbers("a.wav"))
     assert sorted(os.listdir("separated/a")) == [  # noqa: PTH208
         "audiosep.json",
+        "factorization.safetensors",
         "source-1.wav",
         "source-2.wav",
     ]
@@ -718,6 +719,7 @@ def test_overwrite_takes_the_stems_of_the_run_before_and_nothing_else(inside):
     assert ended.code == 0
     assert sorted(os.listdir("separated/a")) == [  # noqa: PTH208
         "audiosep.json",
+        "factorization.safetensors",
         "mine.wav",
         "notes.txt",
         "source-1.wav",
@@ -1093,7 +1095,7 @@ def test_closed_streams_of_the_installed_command(here):
         ["sh", "-c", '"$@" >&- 2>&-', "sh", *files.COMMAND, "split", *SMALL, "a.wav"], check=False
     )
     assert done.returncode == 0
-    assert len(files.tree("separated")) == 3
+    assert len(files.tree("separated")) == 4
     total = sum(files.whole_numbers(f"separated/a/source-{i}.wav") for i in (1, 2))
     np.testing.assert_array_equal(total, files.whole_numbers("a.wav"))
 
@@ -1138,8 +1140,9 @@ def test_parameters_become_options(said, typed):
 
 
 def test_every_parameter_has_its_option():
-    command = typer.main.get_command(app).commands["split"]
-    spellings = {option for parameter in command.params for option in parameter.opts}
+    commands = typer.main.get_command(app).commands
+    parameters = commands["split"].params + commands["learn"].params
+    spellings = {option for parameter in parameters for option in parameter.opts}
     assert set(OPTION_OF.values()) <= spellings
 
 

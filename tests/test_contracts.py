@@ -10,12 +10,14 @@ import sys
 from dataclasses import fields
 from pathlib import Path
 
+import files
 import pytest
 import typer.main
 
 import audiosep
 from audiosep import errors
 from audiosep.cli import app as cli_app
+from audiosep.cli.batches import BatchOptions
 from audiosep.cli.split import EXISTS, SplitOptions
 from audiosep.io.formats import FORMATS
 from audiosep.methods import METHODS, load_method
@@ -62,7 +64,7 @@ def test_the_three_doors_have_the_same_defaults():
 def test_every_setting_has_an_option_and_every_option_a_place():
     options = set(inspect.signature(cli_app.split).parameters)
     talk = {"json_lines", "quiet", "verbose", "debug"}
-    wanted = {field.name for field in fields(SplitOptions)}
+    wanted = {field.name for field in (*fields(SplitOptions), *fields(BatchOptions))}
     assert {name.rstrip("_") for name in options - talk - {"inputs"}} == wanted
 
 
@@ -126,8 +128,8 @@ def test_every_preset(name):
     assert preset.summary
     assert preset.stems
     assert 0.1 <= preset.mask_exponent <= 10
-    assert preset.n_sources_free == (preset.method == "components")
-    assert audiosep.Separator(preset=name).preset == name
+    assert preset.n_sources_free == (preset.method in ("components", "stereo"))
+    assert audiosep.Separator(preset=name, **files.told(name)).preset == name
     assert f"`{name}`" in docs()
 
 
@@ -137,7 +139,7 @@ def test_every_method_is_used_by_a_preset(name):
 
 
 def test_unknown_method():
-    with pytest.raises(errors.UsageError, match="there are components"):
+    with pytest.raises(errors.UsageError, match="unknown method 'nope'; there are "):
         load_method("nope")
 
 
@@ -182,13 +184,23 @@ def test_errors(name, code, parents):
     assert all(issubclass(error, parent) for parent in parents)
 
 
+def commands_of(group, before=""):
+    """Each command with its whole name."""
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from commands_of(command, f"{before}{name} ")
+        else:
+            yield f"{before}{name}", command
+
+
 def test_every_command_and_option_has_help_and_is_documented():
     command = typer.main.get_command(cli_app.app)
     text = docs()
-    assert set(command.commands) == {"split", "evaluate", "info", "presets"}
-    for name, sub in command.commands.items():
+    found = dict(commands_of(command))
+    assert {"split", "learn", "dict show", "atoms", "regroup", "match"} <= set(found)
+    for name, sub in found.items():
         assert sub.help
-        assert f"audiosep {name}" in text
+        assert f"audiosep {name}" in text, name
         for parameter in sub.params:
             assert parameter.help, (name, parameter.name)
     for parameter in command.commands["split"].params:

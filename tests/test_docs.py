@@ -11,6 +11,7 @@ import shutil
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import soundfile
 
@@ -95,6 +96,26 @@ def studio(tmp_path_factory):
     }.items():
         samples, sr = soundfile.read(audio / item / "mixture.flac", dtype="int16")
         soundfile.write(folder / name, samples, sr)
+    loop = audio / "drum_loop"
+    for piece in ("kick", "snare", "hihat"):
+        samples, sr = soundfile.read(loop / f"ref_{piece}.flac", dtype="int16")
+        soundfile.write(folder / f"{piece}.wav", samples[: 2 * sr], sr)
+    for source, names in {
+        "mixture": ("field", "interview"),
+        "ref_speech": ("dog", "talker"),
+        "ref_noise": ("rain", "room"),
+    }.items():
+        samples, sr = soundfile.read(audio / "speech_printer" / f"{source}.flac", dtype="int16")
+        for name in names:
+            soundfile.write(folder / f"{name}.wav", samples[: 4 * sr], sr)
+    trio = {path.stem: soundfile.read(path) for path in (audio / "bach_trio").glob("ref_*.flac")}
+    gains = zip((0.9, 0.5, 0.1), sorted(trio), strict=True)
+    wide = sum(np.outer(trio[name][0], (gain, 1 - gain)) for gain, name in gains)
+    soundfile.write(folder / "wide.wav", wide, trio["ref_cello"][1])
+    samples, sr = soundfile.read(audio / "bach_trio" / "mixture.flac", dtype="int16")
+    soundfile.write(folder / "trio.wav", samples, sr)
+    shutil.copy(audio / "bach_trio" / "score.mid", folder / "trio.mid")
+    (folder / "list.csv").write_text("input,preset\nmix.wav,stems\ntapes/tape.wav,speech\n")
     references = folder / "references"
     references.mkdir()
     for source in ("vocals", "drums", "bass"):
@@ -116,7 +137,11 @@ def test_commands_of_the_documents(command, studio, monkeypatch, capsys):
     assert said.out
 
 
-PAGES = sorted((ROOT / "docs").rglob("*.md"))
+PAGES = [
+    page
+    for page in sorted((ROOT / "docs").rglob("*.md"))
+    if "```python\n" in page.read_text(encoding="utf-8")
+]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -128,4 +153,5 @@ def test_python_of_the_documents(page, studio, monkeypatch):
 
 
 def test_commands_are_found():
+    assert len(PAGES) >= 5
     assert len(commands()) >= 10

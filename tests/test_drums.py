@@ -10,7 +10,8 @@ import scenes
 import scenes_drums
 
 from audiosep import Separator
-from audiosep.dictionaries import Dictionary, load_builtin
+from audiosep.dictionaries import Dictionary
+from audiosep.dictionary_files import load_builtin
 from audiosep.errors import DictionaryError
 from audiosep.masks import wiener_masks
 from audiosep.methods._drums_fit import fit_kit

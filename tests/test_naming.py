@@ -74,9 +74,9 @@ def test_a_file_is_taken_once_in_its_first_spelling(tmp_path, monkeypatch):
 
 def test_thousands_of_recordings_are_planned_at_once():
     sources = [Path(f"in/{i}/take.wav") for i in range(6000)]
-    began = time.perf_counter()
+    began = time.process_time()
     jobs = plan_folders(each_once(sources), Path("out"))
-    assert time.perf_counter() - began < 2.0
+    assert time.process_time() - began < 2.0
     assert len({job.folder for job in jobs}) == len(sources)
     assert jobs[-1].folder.name == "take.wav-6000"
 

@@ -16,7 +16,7 @@ import audiosep
 from audiosep.errors import OutputError, ParameterError, UsageError
 from audiosep.io import writing
 from audiosep.save import read_record, save_stems
-from audiosep.separator import Separation
+from audiosep.separation import Separation
 from audiosep.types import Audio, Melody, Onsets
 
 SR = 8000
@@ -27,6 +27,7 @@ def separation(mixture=None, names=("low", "high"), bits=16):
     share = np.linspace(0.2, 0.8, mixture.shape[1], dtype=np.float32)
     parts = [mixture * share, mixture - mixture * share, np.zeros_like(mixture)]
     record = {
+        "method": "components",
         "input": {"bits": bits},
         "notes": ["a note"],
         "warnings": [],

@@ -17,6 +17,9 @@ from audiosep.presets import preset_names
 SR = 8000
 SMALL = files.SMALL_SETTINGS
 
+WITHOUT_PLACES = [name for name in preset_names() if name != "stereo"]
+"""Presets that do not ask where a sound comes from; what the other does is in test_stereo."""
+
 
 def tones(n_channels=2, n_samples=6000):
     """Two notes and a click: something to take apart."""
@@ -44,7 +47,7 @@ def assert_adds_up(separation):
 @pytest.mark.parametrize("preset", preset_names())
 def test_every_preset_gives_stems_that_add_up(preset):
     y = tones(n_samples=12000)
-    result = separate(y, SR, preset=preset)
+    result = separate(y, SR, preset=preset, **files.told(preset))
     assert len(result.stems) >= 2
     for stem in result.stems.values():
         assert (stem.sr, stem.samples.shape, stem.samples.dtype) == (SR, y.shape, np.float32)
@@ -185,7 +188,7 @@ def test_seeds():
 @pytest.mark.parametrize("n_threads", [2, 3])
 def test_threads_do_not_change_a_bit(preset, n_threads):
     y = tones(n_samples=20000)
-    settings = {"preset": preset, "max_iter": 20}
+    settings = {"preset": preset, "max_iter": 20, **files.told(preset)}
     one = separate(y, SR, **settings, n_threads=1)
     more = separate(y, SR, **settings, n_threads=n_threads)
     np.testing.assert_array_equal(stack(one), stack(more))
@@ -198,31 +201,35 @@ def test_louder_in_louder_out(preset, power):
     # A power of two changes no digit of a float, and so must change none of the result.
     y = tones()
     gain = np.float32(2.0**power)
-    wanted = gain * stack(separate(y, SR, preset=preset))
-    got = stack(separate(gain * y, SR, preset=preset))
+    wanted = gain * stack(separate(y, SR, preset=preset, **files.told(preset)))
+    got = stack(separate(gain * y, SR, preset=preset, **files.told(preset)))
     # Numbers too small for float32 to be normal have fewer digits, that is all.
     np.testing.assert_allclose(got, wanted, rtol=0, atol=1e-43)
 
 
-@pytest.mark.parametrize("preset", preset_names())
+@pytest.mark.parametrize("preset", WITHOUT_PLACES)
 def test_swapped_channels_in_swapped_channels_out(preset):
     y = tones()
-    wanted = stack(separate(y, SR, preset=preset))[:, ::-1]
-    np.testing.assert_array_equal(stack(separate(y[::-1], SR, preset=preset)), wanted)
+    wanted = stack(separate(y, SR, preset=preset, **files.told(preset)))[:, ::-1]
+    np.testing.assert_array_equal(
+        stack(separate(y[::-1], SR, preset=preset, **files.told(preset))), wanted
+    )
 
 
 @pytest.mark.parametrize("preset", preset_names())
 def test_inverted_channel_in_inverted_channel_out(preset):
     y = tones()
     flip = np.float32([[1.0], [-1.0]])
-    wanted = stack(separate(y, SR, preset=preset)) * flip
-    np.testing.assert_array_equal(stack(separate(y * flip, SR, preset=preset)), wanted)
+    wanted = stack(separate(y, SR, preset=preset, **files.told(preset))) * flip
+    np.testing.assert_array_equal(
+        stack(separate(y * flip, SR, preset=preset, **files.told(preset))), wanted
+    )
 
 
-@pytest.mark.parametrize("preset", preset_names())
+@pytest.mark.parametrize("preset", WITHOUT_PLACES)
 @pytest.mark.parametrize("shape", [(1, 1), (1, 4000), (2, 40000)])
 def test_silence_in_silence_out(preset, shape):
-    result = separate(np.zeros(shape, dtype=np.float32), SR, preset=preset)
+    result = separate(np.zeros(shape, dtype=np.float32), SR, preset=preset, **files.told(preset))
     assert stack(result).shape[1:] == shape
     assert not stack(result).any()
     assert result.record["warnings"] == ["the recording is silent, and so are the stems."]
@@ -234,7 +241,7 @@ def test_a_dead_channel_stays_dead():
     assert not stack(separate(y, SR, **SMALL))[:, 1].any()
 
 
-@pytest.mark.parametrize("preset", preset_names())
+@pytest.mark.parametrize("preset", WITHOUT_PLACES)
 @pytest.mark.parametrize(
     "y",
     [
@@ -250,7 +257,7 @@ def test_a_dead_channel_stays_dead():
     ids=["1 sample", "2 samples", "DC", "denormal", "huge", "click", "twin", "inverse"],
 )
 def test_odd_signals(y, preset):
-    result = separate(y, SR, preset=preset)
+    result = separate(y, SR, preset=preset, **files.told(preset))
     assert np.isfinite(stack(result)).all()
     assert stack(result).shape[1:] == np.atleast_2d(y).shape
     assert_adds_up(result)
@@ -266,7 +273,7 @@ def test_rates(sr):
 @pytest.mark.parametrize("n_sources", [1, 2, 5])
 def test_number_of_sources(n_sources):
     result = separate(tones(), SR, **(SMALL | {"n_components": 6}), n_sources=n_sources)
-    assert list(result.stems) == [f"source-{i + 1}" for i in range(n_sources)]
+    assert len(result.stems) == n_sources
     assert_adds_up(result)
 
 
@@ -291,7 +298,7 @@ def test_progress_is_told_and_may_cancel():
         ({"preset": "nope"}, UsageError, "unknown preset 'nope'; there are auto"),
         ({"preset": ""}, UsageError, "unknown preset"),
         ({"preset": "../auto"}, UsageError, "unknown preset"),
-        ({"n_sources": 2}, UsageError, "use the preset components"),
+        ({"n_sources": 2}, UsageError, "use the preset components or stereo"),
         ({"preset": "components", "n_sources": 0}, ParameterError, "n_sources=0"),
         ({"n_components": 0}, ParameterError, "n_components=0"),
         ({"n_components": 2.5}, ParameterError, "whole number"),

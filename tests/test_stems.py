@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import audiosep
-from audiosep.dictionaries import Dictionary, load_builtin
+from audiosep.dictionaries import Dictionary
+from audiosep.dictionary_files import load_builtin
 from audiosep.errors import DictionaryError
 from audiosep.methods._stems_bands import Bands
 from audiosep.methods._stems_ensemble import _blocks, _split, estimate_masks

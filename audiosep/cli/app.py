@@ -11,6 +11,18 @@ from typing import Annotated
 import typer
 
 from audiosep._version import __version__
+from audiosep.cli import learning, research
+from audiosep.cli.batch import (
+    JobsOption,
+    JournalOption,
+    RecursiveOption,
+    RetryOption,
+    ShardOption,
+    StatusOption,
+    TimeoutOption,
+    batch_like,
+)
+from audiosep.cli.telling import components_from
 from audiosep.cli.wording import words_of
 from audiosep.errors import AudiosepError, ExitCode
 
@@ -69,8 +81,8 @@ def split(
             "-n",
             "--sources",
             metavar="SOURCES",
-            help="Number of stems, for the preset components (2 by default; exploratory: groups "
-            "without names).",
+            help="Number of stems, for the presets components (2 by default) and stereo (as many "
+            "as there are places).",
             rich_help_panel=EVERYDAY,
         ),
     ] = None,
@@ -114,6 +126,41 @@ def split(
             rich_help_panel=EVERYDAY,
         ),
     ] = 0,
+    examples: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--example",
+            metavar="NAME=FILE|@FROM-TO",
+            help="What a source sounds like: a recording of it alone, a dictionary made by "
+            "'audiosep learn', or a part of the recording itself in seconds (noise=@0-3). Again "
+            "for each source.",
+            rich_help_panel=EVERYDAY,
+        ),
+    ] = None,
+    score: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="What each instrument plays: MIDI, MusicXML or Audacity labels; one stem a track.",
+            rich_help_panel=EVERYDAY,
+        ),
+    ] = None,
+    rest: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Name of the stem of what no example and no track explains.",
+            rich_help_panel=EVERYDAY,
+        ),
+    ] = None,
+    quality: Annotated[
+        str,
+        typer.Option(
+            metavar="high|fast",
+            help="Whether to take the time for what makes separation by example better.",
+            rich_help_panel=EVERYDAY,
+        ),
+    ] = "high",
     dry_run: Annotated[
         bool,
         typer.Option(
@@ -121,11 +168,21 @@ def split(
         ),
     ] = False,
     n_components: Annotated[
-        int | None,
+        str | None,
         typer.Option(
             "--components",
+            metavar="K|auto",
+            help="NMF components in all, with examples of each; by default the preset's. With the "
+            "preset components, auto takes as many as stand out.",
+            rich_help_panel=EXPERT,
+        ),
+    ] = None,
+    n_free: Annotated[
+        int | None,
+        typer.Option(
+            "--free",
             metavar="K",
-            help="NMF components in all; by default the preset's.",
+            help="Components for what no example explains; by default as the preset thinks best.",
             rich_help_panel=EXPERT,
         ),
     ] = None,
@@ -175,6 +232,13 @@ def split(
             rich_help_panel=EXPERT,
         ),
     ] = None,
+    recursive: RecursiveOption = False,
+    jobs: JobsOption = 1,
+    timeout: TimeoutOption = None,
+    retry_failed: RetryOption = False,
+    status: StatusOption = False,
+    shard: ShardOption = None,
+    journal: JournalOption = None,
     json_lines: Annotated[
         bool,
         typer.Option(
@@ -204,6 +268,7 @@ def split(
 
     The stems of a recording have its rate, channels, length and level, and add up to it.
     """
+    from audiosep.cli.batches import BatchOptions
     from audiosep.cli.split import SplitOptions, split_all
     from audiosep.cli.talk import Talk
 
@@ -212,7 +277,7 @@ def split(
         out=out,
         preset=preset,
         n_sources=n_sources,
-        n_components=n_components,
+        n_components=components_from(n_components),
         beta=beta,
         max_iter=max_iter,
         mask_exponent=mask_exponent,
@@ -222,12 +287,29 @@ def split(
         bits=bits,
         exists=exists,
         dictionary=dictionary,
+        examples=tuple(examples or ()),
+        score=score,
+        rest=rest,
+        n_free=n_free,
+        quality=quality,
         one_shots=one_shots,
         start=start,
         duration=duration,
         dry_run=dry_run,
     )
-    raise typer.Exit(split_all(inputs, options, talk))
+    batch = BatchOptions(
+        recursive=recursive,
+        jobs=jobs,
+        timeout=timeout,
+        retry_failed=retry_failed,
+        status=status,
+        shard=shard,
+        journal=journal,
+    )
+    raise typer.Exit(split_all(inputs, options, talk, batch))
+
+
+app.command()(batch_like(split))
 
 
 @app.command()
@@ -294,6 +376,12 @@ def presets(
     from audiosep.cli.info import list_presets
 
     list_presets(json_lines)
+
+
+app.command()(learning.learn)
+app.add_typer(learning.dictionaries)
+for command in (research.atoms, research.regroup, research.match, research.resynthesize):
+    app.command()(command)
 
 
 def run() -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from audiosep.types import Progress, ignore_progress
 
-__all__ = ["Talk"]
+__all__ = ["NotedTalk", "Talk"]
 
 # Share of the whole time each stage takes, so that the bar moves evenly.
 _STAGES = {"read": (0.0, 0.02), "transform": (0.02, 0.05), "render": (0.85, 1.0)}
@@ -29,17 +29,24 @@ class Talk:
         Less, more, and tracebacks.
     json_lines : bool
         Results as one JSON object a line.
+    bars : bool
+        Whether each recording may have a bar of its own.
     """
 
     quiet: bool = False
     verbose: bool = False
     debug: bool = False
     json_lines: bool = False
+    bars: bool = True
 
     def result(self, text: str) -> None:
         """Print a result."""
         sys.stdout.write(text + "\n")
         sys.stdout.flush()
+
+    def aside(self, text: str) -> None:
+        """Print what is no result."""
+        sys.stderr.write(text + "\n")
 
     def json(self, value: dict[str, Any]) -> None:
         """Print a result as one line of JSON."""
@@ -48,7 +55,7 @@ class Talk:
     def say(self, text: str) -> None:
         """Tell the person at the keyboard."""
         if not self.quiet:
-            sys.stderr.write(text + "\n")
+            self.aside(text)
 
     def detail(self, text: str) -> None:
         """Tell the person at the keyboard who asked for details."""
@@ -58,13 +65,16 @@ class Talk:
     def error(self, text: str, cause: BaseException | None = None) -> None:
         """Tell what went wrong; with the traceback in debug mode."""
         if self.debug and cause is not None:
-            traceback.print_exception(cause)
-        sys.stderr.write(f"audiosep: {text}\n")
+            self.aside("".join(traceback.format_exception(cause)).rstrip("\n"))
+        self.aside(f"audiosep: {text}")
+
+    def _may_draw(self) -> bool:
+        return not self.quiet and not self.json_lines and sys.stderr.isatty()
 
     @contextmanager
     def progress(self, title: str) -> Iterator[Progress]:
         """Show a bar on a terminal; nothing elsewhere."""
-        if self.quiet or self.json_lines or not sys.stderr.isatty():
+        if not self.bars or not self._may_draw():
             yield ignore_progress
             return
         from rich.console import Console
@@ -85,3 +95,55 @@ class Talk:
                 bars.update(task, completed=low + (high - low) * fraction)
 
             yield update
+
+    @contextmanager
+    def overall(self, total: int) -> Iterator[Callable[[], None]]:
+        """Show how many recordings are done and when all will be, on a terminal only.
+
+        What is given is called after each recording.
+        """
+        if not self._may_draw():
+            yield lambda: None
+            return
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bars
+
+        columns = (
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("recordings, left", markup=False),
+            TimeRemainingColumn(),
+        )
+        # Lines are printed above the bar; results that go into a file or a pipe go there untouched.
+        with Bars(
+            *columns,
+            console=Console(stderr=True, soft_wrap=True),
+            transient=True,
+            redirect_stdout=sys.stdout.isatty(),
+            speed_estimate_period=600,
+        ) as bars:
+            task = bars.add_task("", total=total)
+            yield lambda: bars.advance(task)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NotedTalk(Talk):
+    """Talk that is noted in one process, to be said in another.
+
+    Parameters
+    ----------
+    noted : list of (bool, str)
+        Whether it is a result, and what was said.
+    """
+
+    bars: bool = False
+    noted: list[tuple[bool, str]] = field(default_factory=list)
+
+    def result(self, text: str) -> None:
+        """Note a result."""
+        self.noted.append((True, text))
+
+    def aside(self, text: str) -> None:
+        """Note what is no result."""
+        self.noted.append((False, text))

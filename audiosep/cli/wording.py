@@ -11,6 +11,10 @@ __all__ = ["OPTION_OF", "words_of"]
 OPTION_OF = {
     "n_sources": "-n",
     "n_components": "--components",
+    "n_free": "--free",
+    "quality": "--quality",
+    "rest": "--rest",
+    "window": "--window",
     "max_iter": "--iterations",
     "mask_exponent": "--mask-exponent",
     "mask exponent": "--mask-exponent",

@@ -24,7 +24,10 @@ __all__ = [
     "write_text",
 ]
 
-EVIDENCE_NAMES = ("melody.csv", "melody.mid", "onsets.csv", "onsets.mid")
+EVIDENCE_NAMES = (
+    *("melody.csv", "melody.mid", "onsets.csv", "onsets.mid"),
+    "factorization.safetensors",
+)
 """Files that may come with stems."""
 
 DRUM_NOTES = {

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 import unicodedata
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from audiosep.errors import InputError
 
 __all__ = [
     "SUFFIXES",
+    "TOP",
     "Job",
+    "Planner",
     "display",
     "each_once",
     "find_inputs",
@@ -30,6 +31,9 @@ SUFFIXES = frozenset(
     )
 )
 """Name endings by which recordings are found in a folder; a file named alone may have any."""
+
+TOP = PurePath()
+"""What lies below nothing, seen from the folder that was named."""
 
 _MAX_NAME_BYTES = 200  # leaves room below the usual limit of 255 for "-2" and temporary names
 
@@ -118,25 +122,62 @@ def _folded(name: str) -> str:
     return unicodedata.normalize("NFC", name).casefold()
 
 
-def plan_folders(sources: Iterable[Path], out: Path) -> list[Job]:
-    """Give each recording a folder of its own below `out`, before any work starts.
+class Planner:
+    """Give each recording a folder of its own, before any work starts.
 
-    Recordings whose names differ only by ending or by case get the ending added
-    (``a.wav`` and ``a.flac``: folders ``a.wav`` and ``a.flac``); what still collides is numbered.
+    All recordings are first counted, then each is given its folder, in the same order. Names that
+    differ only by ending or by case get the ending added (``a.wav`` and ``a.flac``: folders
+    ``a.wav`` and ``a.flac``), and so do those that are called as a folder which others go into;
+    what still collides is numbered. Only hashes are kept, so that millions can be planned.
     """
+
+    def __init__(self) -> None:
+        self._counted: set[int] = set()
+        self._shared: set[int] = set()
+        self._homes: set[int] = set()
+        self._taken: set[int] = set()
+        self._next_number: dict[int, int] = {}  # counting on, not anew: thousands may share a name
+
+    def count(self, source: Path, below: PurePath = TOP, name: str | None = None) -> None:
+        """Take notice of a recording whose stems go `below` the output folder."""
+        key = self._key(below, name or track_name(source))
+        (self._shared if key in self._counted else self._counted).add(key)
+        while below.parts:
+            self._homes.add(self._key(below.parent, below.name))
+            below = below.parent
+
+    def folder(self, source: Path, below: PurePath = TOP, name: str | None = None) -> PurePath:
+        """Folder of a recording, relative to the output folder."""
+        own = name or track_name(source)
+        key = self._key(below, own)
+        if key in self._shared or key in self._homes:
+            own = name or _shortened(source.name.strip(". ") or "track")
+            key = self._key(below, own)
+        candidate, number = own, self._next_number.get(key, 2)
+        while not self._is_free(self._key(below, candidate)):
+            candidate, number = f"{own}-{number}", number + 1
+        self._next_number[key] = number
+        self._taken.add(self._key(below, candidate))
+        return below / candidate
+
+    def again(self) -> Planner:
+        """Give folders from the beginning, the same as before."""
+        planner = Planner()
+        planner._shared, planner._homes = self._shared, self._homes
+        return planner
+
+    def _is_free(self, key: int) -> bool:
+        return key not in self._taken and key not in self._homes
+
+    @staticmethod
+    def _key(below: PurePath, name: str) -> int:
+        return hash(_folded(f"{below}/{name}"))
+
+
+def plan_folders(sources: Iterable[Path], out: Path) -> list[Job]:
+    """Give each recording a folder of its own below `out`, as :class:`Planner` does."""
     sources = list(sources)
-    shared = Counter(_folded(track_name(s)) for s in sources)
-    taken: set[str] = set()
-    next_number: dict[str, int] = {}  # counting on, not anew: thousands may share a name
-    jobs = []
+    planner = Planner()
     for source in sources:
-        name = track_name(source)
-        if shared[_folded(name)] > 1:
-            name = _shortened(source.name.strip(". ") or "track")
-        candidate, number = name, next_number.get(_folded(name), 2)
-        while _folded(candidate) in taken:
-            candidate, number = f"{name}-{number}", number + 1
-        next_number[_folded(name)] = number
-        taken.add(_folded(candidate))
-        jobs.append(Job(source=source, folder=out / candidate))
-    return jobs
+        planner.count(source)
+    return [Job(source=source, folder=out / planner.folder(source)) for source in sources]

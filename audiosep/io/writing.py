@@ -95,6 +95,7 @@ def beside(place: Path) -> Iterator[Path]:
             place.parent.mkdir(parents=True, exist_ok=True)
             folder = Path(tempfile.mkdtemp(prefix=".audiosep-", dir=place.parent))
             stack.callback(shutil.rmtree, folder, ignore_errors=True)
+            _hold(folder, stack)
             # What mkdtemp makes is closed to others; a folder inside has the modes of any new
             # folder, and may become the place itself.
             new = folder / "new"
@@ -104,6 +105,18 @@ def beside(place: Path) -> Iterator[Path]:
                 f"cannot write to {display(place.parent)}: {_why(error)}; choose another place."
             ) from None
         yield new
+
+
+def _hold(folder: Path, stack: ExitStack) -> None:
+    """Lock a folder: what nobody holds was left by a process that died, and may be removed."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    stack.callback(os.close, handle)
+    with suppress(OSError):  # a file system without locks
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def move_run(

@@ -11,12 +11,16 @@ from audiosep.methods.base import Method, MethodSettings
 __all__ = ["METHODS", "Method", "MethodSettings", "load_method"]
 
 METHODS: dict[str, str] = {
+    "by-example": "audiosep.methods.by_example:model_by_example",
     "components": "audiosep.methods.components:model_components",
     "drums": "audiosep.methods.drums:model_drums",
     "four-stems": "audiosep.methods.four_stems:model_four_stems",
     "harmonic-percussive": "audiosep.methods.harmonic_percussive:model_harmonic_percussive",
+    "score": "audiosep.methods.score:model_score",
     "song": "audiosep.methods.four_stems:model_song",
+    "speech": "audiosep.methods.speech:model_speech",
     "stems": "audiosep.methods.stems:model_stems",
+    "stereo": "audiosep.methods.stereo:model_stereo",
     "vocals": "audiosep.methods.vocals:model_vocals",
 }
 """Method names and where their function lives; imported when used."""

@@ -20,7 +20,8 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from audiosep.dictionaries import Dictionary, load_builtin
+from audiosep.dictionaries import Dictionary
+from audiosep.dictionary_files import load_builtin
 from audiosep.errors import DictionaryError, ParameterError
 from audiosep.medians import low_pass
 from audiosep.methods._stems_bands import Bands

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from audiosep.dictionaries import load_builtin
+from audiosep.dictionary_files import load_builtin
 from audiosep.methods._drums_fit import fit_kit
 from audiosep.methods._stems_bands import Bands
 from audiosep.methods._stems_ensemble import weigh_evidence

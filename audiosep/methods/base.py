@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 from audiosep.dictionaries import Dictionary
+from audiosep.scores import Score
 from audiosep.types import Progress, SourceModels, Spectrogram
 
-__all__ = ["Method", "MethodSettings"]
+__all__ = ["Method", "MethodSettings", "Quality"]
+
+Quality = Literal["fast", "high"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,12 +25,25 @@ class MethodSettings:
         Wanted number of stems, for methods where it can be chosen.
     n_components : int, optional
         Components of the factorization, in all.
+    count_components : bool
+        Whether to find out how many components stand out, for methods that can.
     beta : float, optional
         Divergence of the factorization.
     max_iter : int, optional
         Iterations of the factorization.
     dictionary : Dictionary, optional
         Templates to use instead of the recipe's own, for methods that use any.
+    examples : tuple of Dictionary
+        What the sources sound like, one of each, for methods that are told: its label names the
+        source, its exemplars are the sound itself.
+    n_free : int, optional
+        Components that are fitted to what no example explains.
+    rest : str, optional
+        Name of the stem of what no example, and no track of a score, explains.
+    score : Score, optional
+        What each source plays, for methods that are told.
+    quality : {"high", "fast"}
+        Whether to take the time for what makes results better.
     seed : int
         Start of the random numbers.
     n_threads : int, optional
@@ -35,9 +52,15 @@ class MethodSettings:
 
     n_sources: int | None = None
     n_components: int | None = None
+    count_components: bool = False
     beta: float | None = None
     max_iter: int | None = None
     dictionary: Dictionary | None = None
+    examples: tuple[Dictionary, ...] = ()
+    n_free: int | None = None
+    rest: str | None = None
+    score: Score | None = None
+    quality: Quality = "high"
     seed: int = 0
     n_threads: int | None = None
 

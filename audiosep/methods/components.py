@@ -11,13 +11,14 @@ References
 
 from __future__ import annotations
 
-import numpy as np
+from dataclasses import replace
 
 from audiosep.errors import ParameterError
-from audiosep.grouping import group_by_timbre
+from audiosep.grouping import group_by_timbre, grouped_models
+from audiosep.methods._components_sureness import SURE, agreement, names_of
 from audiosep.methods.base import MethodSettings
-from audiosep.nmf import factorize
-from audiosep.types import Progress, SourceModels, Spectrogram
+from audiosep.nmf import factorize, suggest_rank
+from audiosep.types import FloatArray, Grouping, Progress, SourceModels, Spectrogram
 
 __all__ = ["model_components"]
 
@@ -36,14 +37,17 @@ def model_components(
     spectrogram : Spectrogram
         The mixture.
     settings : MethodSettings
-        ``n_sources`` (default 2), ``n_components`` (20), ``beta`` (1), ``max_iter`` (100).
+        ``n_sources`` (default 2), ``n_components`` (20, or counted),
+        ``beta`` (1), ``max_iter`` (100).
     progress : callable
         Called with ``("factorize", fraction)``.
 
     Returns
     -------
     SourceModels
-        Names ``source-1`` ... ordered from low to high, with factorization and grouping.
+        Ordered from low to high, with factorization and grouping. A source that other groupings
+        agree on and that clearly is low, percussive or harmonic is called so; all others
+        ``source-1`` ... by their place.
 
     Raises
     ------
@@ -53,10 +57,8 @@ def model_components(
     n_sources = N_SOURCES if settings.n_sources is None else settings.n_sources
     if not 1 <= n_sources <= 64:
         raise ParameterError(f"{n_sources} sources cannot be made; use 1 to 64.")
-    K = max(N_COMPONENTS, n_sources) if settings.n_components is None else settings.n_components
-    if n_sources > K:
-        raise ParameterError(f"{K} components are fewer than {n_sources} sources; use more.")
     V = spectrogram.magnitude()
+    K, notes = _how_many(V, n_sources, settings)
     result = factorize(
         V,
         K,
@@ -67,19 +69,48 @@ def model_components(
         n_threads=settings.n_threads,
         progress=progress,
     )
-    grouping = group_by_timbre(result, n_sources, bin_hz=spectrogram.bin_hz, seed=settings.seed)
-    values = np.empty((n_sources, V.shape[1], V.shape[0]), dtype=np.float32)
-    for source in range(n_sources):
-        share = grouping.weights[:, source]
-        np.matmul(
-            (result.activations * share[:, np.newaxis]).T, result.templates.T, out=values[source]
-        )
+    bin_hz, frame_s = spectrogram.bin_hz, spectrogram.frame_s
+    grouping = group_by_timbre(result, n_sources, bin_hz=bin_hz, seed=settings.seed)
+    sure = agreement(result, grouping, bin_hz=bin_hz, seed=settings.seed)
+    grouping = replace(grouping, confidence=sure)
+    grouping = replace(grouping, names=names_of(result, grouping, bin_hz=bin_hz, frame_s=frame_s))
     return SourceModels(
-        models=values.transpose(0, 2, 1)[:, np.newaxis],
+        models=grouped_models(result.templates, result.activations, grouping),
         names=grouping.names,
         factorization=result,
         grouping=grouping,
         losses=tuple(result.losses.tolist()),
         stop=result.stop,
-        notes=("The sources were found blindly, by timbre: listen before you trust them.",),
+        notes=(*notes, _how_sure(grouping)),
+    )
+
+
+def _how_many(
+    V: FloatArray, n_sources: int, settings: MethodSettings
+) -> tuple[int, tuple[str, ...]]:
+    """Return the number of components, and why, where they were counted."""
+    if settings.count_components:
+        beta = 1.0 if settings.beta is None else settings.beta
+        found = suggest_rank(V, beta=beta, seed=settings.seed, n_threads=settings.n_threads)
+        counted = max(found.n_components, n_sources)
+        return counted, (f"{counted} components: {found.reason}",)
+    K = settings.n_components
+    if K is None:
+        return max(N_COMPONENTS, n_sources), ()
+    if n_sources > K:
+        raise ParameterError(f"{K} components are fewer than {n_sources} sources; use more.")
+    return K, ()
+
+
+def _how_sure(grouping: Grouping) -> str:
+    """Say how far the groups can be trusted."""
+    if len(grouping.names) == 1:
+        return "One source holds all components: there was nothing to group."
+    each = ", ".join(
+        f"{name} {float(sure):.2f}"
+        for name, sure in zip(grouping.names, grouping.confidence, strict=True)
+    )
+    return (
+        "The sources were found blindly, by timbre: listen before you trust them. Other groupings "
+        f"agree, from 0 to 1: {each}; below {SURE} a source is a guess."
     )

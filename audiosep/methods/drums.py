@@ -12,7 +12,7 @@ References
 
 from __future__ import annotations
 
-from audiosep.dictionaries import load_builtin
+from audiosep.dictionary_files import load_builtin
 from audiosep.methods._drums_kit import hear_kit
 from audiosep.methods._drums_onsets import find_onsets
 from audiosep.methods._stems_bands import Bands

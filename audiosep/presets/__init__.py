@@ -9,7 +9,7 @@ from importlib.resources import files
 
 from audiosep.errors import UsageError
 
-__all__ = ["DEFAULT_PRESET", "Preset", "load_preset", "preset_names"]
+__all__ = ["DEFAULT_PRESET", "Preset", "load_preset", "preset_for", "preset_names"]
 
 DEFAULT_PRESET = "auto"
 
@@ -47,6 +47,10 @@ class Preset:
         Whether it hears when which piece was struck.
     chooses : bool
         Whether it listens first, and takes another recipe where that fits better.
+    examples : {"", "taken", "needed"}
+        Whether it can be told, or must be, what sources sound like.
+    score : {"", "needed"}
+        Whether it must be told what each source plays.
     """
 
     name: str
@@ -62,6 +66,8 @@ class Preset:
     follows_voice: bool = False
     gives_onsets: bool = False
     chooses: bool = False
+    examples: str = ""
+    score: str = ""
 
 
 @cache
@@ -88,3 +94,25 @@ def load_preset(name: str) -> Preset:
         raise UsageError(f"unknown preset {name!r}; there are {', '.join(preset_names())}.")
     text = (files(__package__) / f"{name}.toml").read_text(encoding="utf-8")
     return Preset(name=name, **tomllib.loads(text))
+
+
+def preset_for(name: str, *, examples: bool, score: bool) -> str:
+    """Name of the preset to use: what was told decides where nothing else was chosen.
+
+    Parameters
+    ----------
+    name : str
+        As chosen.
+    examples, score : bool
+        Whether there are any.
+
+    Returns
+    -------
+    str
+        Another one than `name` only where that is the default.
+    """
+    if name != DEFAULT_PRESET:
+        return name
+    if score:
+        return "score"
+    return "by-example" if examples else name

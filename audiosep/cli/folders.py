@@ -1,0 +1,113 @@
+"""Recordings in folders and the folders below them, and what in there is none of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+
+from audiosep.errors import InputError
+from audiosep.io.naming import TOP, display, each_once, find_inputs, is_recording_name
+from audiosep.save import RECORD_NAME
+
+__all__ = ["Found", "find_recordings"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """A recording, and the folder it was found in, seen from what was named.
+
+    Parameters
+    ----------
+    source : Path
+        The recording.
+    below : PurePath
+        Its folder, relative to the one that was named; empty for those that were named themselves.
+    problem : str
+        Why there is nothing to be had: then `source` is a folder that cannot be looked into.
+    """
+
+    source: Path
+    below: PurePath = TOP
+    problem: str = ""
+
+
+def find_recordings(argument: Path, *, recursive: bool, out: Path) -> list[Found]:
+    """Recordings that one argument stands for.
+
+    Stems are no recordings: a folder with a record of ours is passed over, and so is the output
+    folder. Links to folders are not followed, so that no loop is walked; hidden files and folders
+    are passed over, and so is what is no file, such as a pipe.
+
+    Parameters
+    ----------
+    argument : Path
+        A file, which is taken whatever it is, or a folder.
+    recursive : bool
+        Whether folders in it are looked into.
+    out : Path
+        Output folder.
+
+    Raises
+    ------
+    InputError
+        If a folder holds no recording or cannot be listed.
+    """
+    if not recursive or not _is_folder(argument):
+        if _is_file(argument / RECORD_NAME):
+            raise InputError(
+                f"{display(argument)} holds stems, not recordings; name the files to take one "
+                "apart again."
+            )
+        return [Found(source=path) for path in find_inputs([argument])]
+    found = list(_walk(argument, os.path.realpath(out)))
+    if not found:
+        raise InputError(
+            f"{display(argument)} is a folder without recordings, and so are those in it."
+        )
+    kept = {id(path) for path in each_once(f.source for f in found)}
+    return [f for f in found if id(f.source) in kept]
+
+
+def _walk(top: Path, out: str) -> Iterator[Found]:
+    closed: list[OSError] = []
+    for home, folders, names in os.walk(top, onerror=closed.append):
+        # A record means stems; and the output folder may be the very folder that is walked.
+        if RECORD_NAME in names:
+            folders.clear()
+            continue
+        folders[:] = sorted(
+            f for f in folders if not f.startswith(".") and os.path.realpath(Path(home) / f) != out
+        )
+        below = PurePath(os.path.relpath(home, top))
+        for name in sorted(names):
+            path = Path(home) / name
+            if is_recording_name(path) and _may_be_read(path):
+                yield Found(source=path, below=below)
+    # One folder that may not be looked into must not keep the others away.
+    for error in closed:
+        place = Path(error.filename or top)
+        yield Found(source=place, problem=f"{display(place)} cannot be listed: {error.strerror}.")
+
+
+def _may_be_read(path: Path) -> bool:
+    """Whether it is a file, or a link that leads nowhere, which is reported when it is opened."""
+    try:
+        return path.is_file() or not path.exists()
+    except OSError:
+        return True
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:
+        return False

@@ -1,0 +1,192 @@
+"""Who is at work below an output folder: runs, tracks, and what dead ones have left.
+
+Locks belong to open files, so that the system takes them from a process that dies, however it
+dies; what is written in them is for people. Where a file system has no locks, runs go without:
+then tracks are kept apart only by what :func:`audiosep.save.save_stems` refuses to replace, and
+nothing is cleaned.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import socket
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from audiosep.errors import OutputError
+from audiosep.io.naming import display
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+__all__ = ["HOME_NAME", "TrackTakenError", "locked_run", "locked_track", "remove_leftovers"]
+
+HOME_NAME = ".audiosep"
+"""Folder below the output folder for what a batch needs to go on later."""
+
+_TEMPORARY = ".audiosep-"
+"""How the temporary folders of unfinished stems begin."""
+
+_RUN = "run.lock"
+_TRACKS = "tracks"
+_WAIT_S = 0.05
+
+
+class TrackTakenError(Exception):
+    """A track that another process is working on; its text says which."""
+
+
+@contextmanager
+def locked_run(out: Path) -> Iterator[None]:
+    """Take part in the work below `out`; several runs may."""
+    handle = _opened(out / HOME_NAME / _RUN)
+    if handle is None:  # no batch has ever worked here
+        yield
+        return
+    try:
+        # Whoever holds it alone cleans, which is soon over.
+        while fcntl is not None and not _try(handle, alone=False):
+            time.sleep(_WAIT_S)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _opened(path: Path) -> int | None:
+    for flags in (os.O_RDWR | os.O_CREAT, os.O_RDONLY):  # another user's can be locked all the same
+        with suppress(OSError):
+            return os.open(path, flags, 0o666)
+    return None
+
+
+@contextmanager
+def locked_track(out: Path, folder: Path) -> Iterator[None]:
+    """Work on a track alone.
+
+    Parameters
+    ----------
+    out : Path
+        Output folder of the run.
+    folder : Path
+        Folder of the track's stems.
+
+    Raises
+    ------
+    TrackTakenError
+        If another process does.
+    """
+    tracks = out / HOME_NAME / _TRACKS
+    name = hashlib.sha256(os.fsencode(os.path.relpath(folder, out))).hexdigest()[:24]
+    path = tracks / f"{name}.lock"
+    handle = _taken(path)
+    try:
+        yield
+    finally:
+        if handle is not None:
+            # While it is held: whoever waits for this very file finds that it is gone.
+            with suppress(OSError):
+                path.unlink()
+            os.close(handle)
+
+
+def _taken(path: Path) -> int | None:
+    """Take a lock; None where there are no locks."""
+    if fcntl is None:
+        return None
+    while True:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        except OSError as error:
+            raise OutputError(
+                f"cannot write to {display(path.parent)}: {error.strerror}; is the disk full?"
+            ) from None
+        if not _try(handle, alone=True):
+            owner = os.read(handle, 200).decode("utf-8", "replace").strip()
+            os.close(handle)
+            raise TrackTakenError(owner or "another process")
+        try:
+            same = os.stat(path).st_ino == os.fstat(handle).st_ino  # noqa: PTH116
+        except OSError:
+            same = False
+        if same:
+            break
+        os.close(handle)
+    with suppress(OSError):  # on a full disk nobody learns who it was
+        os.ftruncate(handle, 0)
+        os.write(handle, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
+    return handle
+
+
+def _try(handle: int, *, alone: bool) -> bool:
+    """Try to lock an open file; True too where the file system has no locks."""
+    try:
+        fcntl.flock(handle, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def remove_leftovers(out: Path, parents: Iterable[Path]) -> int:
+    """Remove what processes have left that did not live to do it; return how many folders.
+
+    Nothing is removed while any other run works below `out`.
+
+    Parameters
+    ----------
+    out : Path
+        Output folder of the run, which does not hold its own lock now.
+    parents : iterable of Path
+        Folders in which folders of stems are made.
+    """
+    if fcntl is None:
+        return 0
+    try:
+        handle = os.open(out / HOME_NAME / _RUN, os.O_RDONLY)
+    except OSError:
+        return 0
+    try:
+        # Not by way of _try: where there are no locks, somebody may be at work.
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        shutil.rmtree(out / HOME_NAME / _TRACKS, ignore_errors=True)
+        return sum(_remove_in(parent) for parent in parents)
+    except OSError:  # somebody is at work, or there are no locks here
+        return 0
+    finally:
+        os.close(handle)
+
+
+def _remove_in(parent: Path) -> int:
+    try:
+        with os.scandir(parent) as entries:
+            found = [
+                entry.path
+                for entry in entries
+                if entry.name.startswith(_TEMPORARY) and entry.is_dir(follow_symlinks=False)
+            ]
+    except OSError:
+        return 0
+    left = [path for path in found if not _is_held(path)]
+    for path in left:
+        shutil.rmtree(path, ignore_errors=True)
+    return len(left)
+
+
+def _is_held(path: str) -> bool:
+    """Whether somebody holds a lock on a temporary folder itself."""
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        return not _try(handle, alone=True)
+    finally:
+        os.close(handle)

@@ -1,0 +1,362 @@
+"""Manifests: recordings with settings of their own, one a row, read row by row."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Any
+
+from audiosep.errors import InputError
+from audiosep.io.naming import TOP, display
+
+if TYPE_CHECKING:
+    from audiosep.cli.split import SplitOptions
+
+__all__ = ["COLUMNS", "Manifest", "Row", "within"]
+
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://|file:", re.IGNORECASE)
+_JSON_ENDINGS = (".jsonl", ".ndjson", ".json")
+_BOM = b"\xef\xbb\xbf"
+
+
+def _whole(value: Any) -> int:
+    if isinstance(value, bool) or (isinstance(value, float) and value != int(value)):
+        raise ValueError
+    return int(value)
+
+
+def _components(value: Any) -> int | str:
+    return "auto" if value == "auto" else _whole(value)
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool):
+        raise ValueError  # noqa: TRY004 - all that is wrong with a value is said in the same words
+    return float(value)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise ValueError  # noqa: TRY004
+    return str(value)
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    """Examples: a list in JSON, ``a=b; c=d`` in a cell."""
+    if isinstance(value, dict):
+        return tuple(f"{name}={_text(one)}" for name, one in value.items())
+    if isinstance(value, list):
+        return tuple(_text(one) for one in value)
+    return tuple(part.strip() for part in _text(value).split(";") if part.strip())
+
+
+COLUMNS: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    "preset": ("preset", _text),
+    "sources": ("n_sources", _whole),
+    "components": ("n_components", _components),
+    "beta": ("beta", _text),
+    "iterations": ("max_iter", _whole),
+    "mask-exponent": ("mask_exponent", _number),
+    "seed": ("seed", _whole),
+    "format": ("format", _text),
+    "bits": ("bits", _text),
+    "dictionary": ("dictionary", _text),
+    "example": ("examples", _texts),
+    "score": ("score", _text),
+    "rest": ("rest", _text),
+    "free": ("n_free", _whole),
+    "quality": ("quality", _text),
+    "one-shots": ("one_shots", _whole),
+    "start": ("start", _number),
+    "duration": ("duration", _number),
+}
+"""Columns beside ``input`` and ``out``: option of the same name, what it is called, its type."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One row of a manifest.
+
+    Parameters
+    ----------
+    line : int
+        Where it begins, from 1.
+    source : Path
+        The recording.
+    below : PurePath
+        Its folder, seen from the manifest's; empty for recordings that are elsewhere.
+    name : str or None
+        Folder of its stems, where the row gives one.
+    options : SplitOptions
+        Settings, its own and otherwise those of all rows.
+    problem : str
+        Why it cannot be done; empty where it can.
+    """
+
+    line: int
+    source: Path
+    below: PurePath
+    name: str | None
+    options: SplitOptions
+    problem: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """A manifest: CSV whose first line names the columns, or one JSON object a line.
+
+    Parameters
+    ----------
+    path : Path
+        The file, in UTF-8.
+    options : SplitOptions
+        What rows do not say themselves.
+    allow_outside : bool
+        Whether rows may name files outside the manifest's folder.
+    """
+
+    path: Path
+    options: SplitOptions
+    allow_outside: bool = False
+
+    def rows(self, *, look: bool = True) -> Iterator[Row]:
+        """Rows in their order, each once; they are never all in memory.
+
+        Parameters
+        ----------
+        look : bool
+            Whether links are followed to see that they stay inside, which takes a look at the
+            files. Nothing else depends on it.
+
+        Raises
+        ------
+        InputError
+            If the manifest cannot be read or is none.
+        """
+        seen: set[int] = set()
+        for line, values in self._values():
+            row = self._row(line, values, look=look)
+            key = hash((row.source, row.name, row.options, row.problem))
+            if key not in seen:
+                seen.add(key)
+                yield row
+
+    def _values(self) -> Iterator[tuple[int, dict[str, Any] | str]]:
+        """Line and columns of each row, or why it has none."""
+        name = display(self.path)
+        try:
+            with self.path.open("rb") as file:
+                first = file.readline(1 << 16)
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            raise InputError(f"{name} cannot be read: {reason}.") from None
+        start = first.removeprefix(_BOM).lstrip()
+        if start.startswith((b"\xff\xfe", b"\xfe\xff")):
+            raise InputError(f"{name} is UTF-16; save it as UTF-8.")
+        if self.path.suffix.lower() in _JSON_ENDINGS or start.startswith(b"{"):
+            return self._objects()
+        return self._table()
+
+    def _lines(self) -> Iterator[tuple[int, str]]:
+        name = display(self.path)
+        try:
+            with self.path.open("rb") as file:
+                for number, raw in enumerate(file, start=1):
+                    try:
+                        text = raw.removeprefix(_BOM if number == 1 else b"").decode("utf-8")
+                    except UnicodeDecodeError:
+                        raise InputError(
+                            f"{name}, line {number}: not UTF-8; save the manifest as UTF-8."
+                        ) from None
+                    yield number, text
+        except OSError as error:
+            raise InputError(f"{name} cannot be read: {error.strerror}.") from None
+
+    def _objects(self) -> Iterator[tuple[int, dict[str, Any] | str]]:
+        for number, text in self._lines():
+            if not text.strip():
+                continue
+            try:
+                value = json.loads(text)
+            except (ValueError, RecursionError):
+                yield number, "is not one JSON object a line"
+                continue
+            yield number, value if isinstance(value, dict) else "is not a JSON object"
+
+    def _table(self) -> Iterator[tuple[int, dict[str, Any] | str]]:
+        name = display(self.path)
+        at = 0
+
+        def texts() -> Iterator[str]:
+            nonlocal at
+            for at, text in self._lines():  # noqa: B007 - the number is read outside
+                yield text
+
+        lines = texts()
+        head = next((text for text in lines if text.strip()), "")
+        # The first of equally frequent marks, so that a single column is cut at commas.
+        mark = max(",;\t", key=head.count)
+        cells = next(csv.reader([head], delimiter=mark), [])
+        columns = [cell.strip().lower().replace("_", "-") for cell in cells]
+        if "input" not in columns:
+            raise InputError(
+                f"{name} has no column 'input'; its first line names the columns, such as "
+                "input,preset,start."
+            )
+        for column in columns:
+            _check_column(column, columns, name)
+        table = csv.reader(lines, delimiter=mark, strict=True)
+        while True:
+            number = at + 1
+            try:
+                cells = next(table)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                raise InputError(f"{name}, line {number}: {error}; check its quotes.") from None
+            if not any(cell.strip() for cell in cells):
+                continue
+            if len(cells) > len(columns):
+                yield number, f"has {len(cells)} cells for {len(columns)} columns"
+                continue
+            yield number, dict(zip(columns, cells, strict=False))
+
+    def _row(self, line: int, values: dict[str, Any] | str, *, look: bool) -> Row:
+        empty = Row(line=line, source=self.path, below=TOP, name=None, options=self.options)
+        where = f"{display(self.path)}, line {line}"
+        if isinstance(values, str):
+            return replace(empty, problem=f"{where} {values}.")
+        try:
+            return self._checked(empty, values, look=look)
+        except ValueError as error:
+            return replace(empty, problem=f"{where}: {error}.")
+
+    def _checked(self, row: Row, values: dict[str, Any], *, look: bool) -> Row:
+        given = {
+            str(name).strip().lower().replace("_", "-"): value
+            for name, value in values.items()
+            if value is not None and not (isinstance(value, str) and not value.strip())
+        }
+        settings: dict[str, Any] = {}
+        for name, value in given.items():
+            if name in ("input", "out") or name.startswith("#"):
+                continue
+            if name not in COLUMNS:
+                raise ValueError(_unknown(name))
+            option, convert = COLUMNS[name]
+            try:
+                settings[option] = convert(value)
+            except (ValueError, OverflowError):
+                raise ValueError(f"{name} {_short(value)} cannot be") from None
+        recording = given.get("input")
+        if not isinstance(recording, str):
+            raise ValueError("names no recording in 'input'")  # noqa: TRY004
+        source, below = self._inside(recording, look=look)
+        for option in ("dictionary", "score"):
+            if option in settings:
+                settings[option] = self._inside(settings[option], look=look)[0]
+        if "examples" in settings:
+            settings["examples"] = tuple(self._example(e, look=look) for e in settings["examples"])
+        own: str | None = None
+        if "out" in given:
+            below, own = _place(given["out"])
+        return replace(
+            row, source=source, below=below, name=own, options=replace(self.options, **settings)
+        )
+
+    def _example(self, text: str, *, look: bool) -> str:
+        name, equals, value = text.rpartition("=")
+        if value.startswith("@"):
+            return text
+        return f"{name}{equals}{self._inside(value, look=look)[0]}"
+
+    def _inside(self, text: str, *, look: bool) -> tuple[Path, PurePath]:
+        """Path of a file, and its folder seen from the manifest's."""
+        return within(self.path.parent, text, allow_outside=self.allow_outside, look=look)
+
+
+def within(
+    root: Path, text: str, *, allow_outside: bool = False, look: bool = True
+) -> tuple[Path, PurePath]:
+    """Path that a manifest names, and its folder seen from the manifest's.
+
+    Parameters
+    ----------
+    root : Path
+        Folder of the manifest.
+    text : str
+        As written in it.
+    allow_outside : bool
+        Whether it may be anywhere.
+    look : bool
+        Whether links are followed.
+
+    Raises
+    ------
+    ValueError
+        If it may not be named there.
+    """
+    shown = _short(text)
+    if "\0" in text:
+        raise ValueError(f"{shown} cannot be the name of a file")
+    try:
+        os.fsencode(text)
+    except UnicodeEncodeError:
+        raise ValueError(f"{shown} cannot be the name of a file") from None
+    if _URL.match(text):
+        raise ValueError(f"{shown} is a URL; give a path")
+    if text.startswith("~"):
+        raise ValueError(f"{shown} begins with ~, which is not expanded; write the path out")
+    place = os.path.normpath(root / text)
+    relative = PurePath(os.path.relpath(place, root))
+    is_inside = ".." not in relative.parts
+    if not is_inside and not allow_outside:
+        raise ValueError(
+            f"{shown} leads out of the folder of the manifest; allow that with --allow-outside"
+        )
+    if look and not allow_outside:
+        real = os.path.realpath(root)
+        target = os.path.realpath(place)
+        if target != real and not target.startswith(real.rstrip(os.sep) + os.sep):
+            raise ValueError(
+                f"{shown} is a link that leads out of the folder of the manifest; allow that with "
+                "--allow-outside"
+            )
+    return Path(place), relative.parent if is_inside else TOP
+
+
+def _place(value: Any) -> tuple[PurePath, str]:
+    """Folder of the stems as a row gives it: below the output folder, whatever is written."""
+    path = PurePath(_text(value).strip())
+    shown = _short(value)
+    if path.is_absolute() or ".." in path.parts or not path.parts or "\0" in str(path):
+        raise ValueError(f"out {shown} leads out of the output folder")
+    if any(part.startswith((".", "~")) for part in path.parts):
+        raise ValueError(f"out {shown} has a part that begins with . or ~")
+    return path.parent, path.name
+
+
+def _check_column(column: str, columns: list[str], name: str) -> None:
+    if column in ("input", "out") or column in COLUMNS:
+        if columns.count(column) > 1:
+            raise InputError(f"{name} has two columns {column!r}; leave one out.")
+    elif column and not column.startswith("#"):
+        raise InputError(f"{name}: {_unknown(column)}.")
+
+
+def _unknown(column: str) -> str:
+    known = ", ".join(("input", "out", *COLUMNS))
+    return (
+        f"there is no setting {_short(column)}; there are {known}, and what begins with # is "
+        "passed over"
+    )
+
+
+def _short(value: Any) -> str:
+    text = display(str(value)) if not isinstance(value, str) else repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."

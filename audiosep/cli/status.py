@@ -1,0 +1,55 @@
+"""``--status``: what of a batch is done, failed and left, without doing anything."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+from audiosep.cli.journal import Remembered, stamp_of
+from audiosep.cli.one import Worker, with_path
+from audiosep.cli.resume import resume
+from audiosep.cli.talk import Talk
+from audiosep.cli.tasks import Task, entry_of
+from audiosep.errors import AudiosepError, ExitCode
+from audiosep.io.naming import display
+from audiosep.save import RECORD_NAME
+
+__all__ = ["say_status"]
+
+
+def say_status(
+    tasks: Iterable[Task], remembered: dict[str, Remembered], out: Path, talk: Talk
+) -> ExitCode:
+    """Say what is done, what failed and what is left; done is the code only where all is."""
+    counts: Counter[str] = Counter()
+    worker = Worker(talk=talk)
+    for task in tasks:
+        status, error = _status_of(task, remembered.get(task.track), out, worker)
+        counts[status] += 1
+        if talk.json_lines:
+            talk.json(entry_of(task.job, status, error=error))
+        elif status == "failed":
+            talk.result(f"failed: {error}")
+        elif status == "left" and talk.verbose:
+            talk.result(f"left: {display(task.job.source)}")
+    if not talk.json_lines:
+        talk.result(", ".join(f"{counts[word]} {word}" for word in ("done", "failed", "left")))
+    return ExitCode.SOME_FAILED if counts["failed"] or counts["left"] else ExitCode.DONE
+
+
+def _status_of(
+    task: Task, past: Remembered | None, out: Path, worker: Worker
+) -> tuple[str, str | None]:
+    if task.problem:
+        return "failed", task.problem
+    if past is not None and past.stamp == stamp_of(task.job.source, task.options):
+        if past.status == "failed":
+            return "failed", past.error
+        if (out / past.place / RECORD_NAME).is_file():
+            return "done", None
+    try:
+        found = resume(task.job, task.options, worker.separator_of(task.options))
+    except AudiosepError as error:
+        return "failed", with_path(task.job, error)
+    return ("left" if found.done is None else "done"), None

@@ -1,0 +1,175 @@
+"""Factors as tables: CSV for spreadsheets, NumPy's own format for programs, and back."""
+
+from __future__ import annotations
+
+import csv
+import io
+import zipfile
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from audiosep.errors import InputError, OutputError
+from audiosep.io.naming import display
+from audiosep.types import FloatArray
+
+__all__ = ["read_activations", "write_arrays", "write_table"]
+
+_TIME = "time_s"
+_NPZ_NAME = "activations"
+_LARGEST_BYTES = 2**31
+_LARGEST = 3e38  # float32
+_HEADER_BYTES = 2**16
+
+
+def write_table(
+    path: Path, axis_name: str, axis: FloatArray, names: Sequence[str], values: FloatArray
+) -> None:
+    """Write rows of numbers with a named axis as CSV.
+
+    Parameters
+    ----------
+    path : Path
+        Where to; replaced if it exists.
+    axis_name : str
+        Name of the first column.
+    axis : np.ndarray [shape=(n_rows,)]
+        The first column.
+    names : sequence of str
+        Names of the other columns.
+    values : np.ndarray [shape=(n_rows, n_columns)]
+        float32 numbers are written so that reading them gives the same numbers.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
+    head = io.StringIO()
+    csv.writer(head, lineterminator="\n").writerow([axis_name, *names])
+    try:
+        with path.open("w", encoding="utf-8", newline="") as file:
+            file.write(head.getvalue())
+            line = ",".join(["%.9g"] * values.shape[1])
+            for place, row in zip(axis.tolist(), values, strict=True):
+                file.write(f"{place:.6f},{line % tuple(row.tolist())}\n")
+    except OSError as error:
+        raise OutputError(f"cannot write {display(path)}: {error.strerror}.") from None
+
+
+def write_arrays(path: Path, **arrays: FloatArray) -> None:
+    """Write named arrays as ``.npz``; the same numbers give the same bytes.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
+    try:
+        with path.open("wb") as file:
+            np.savez(file, allow_pickle=False, **arrays)
+    except OSError as error:
+        raise OutputError(f"cannot write {display(path)}: {error.strerror}.") from None
+
+
+def read_activations(
+    path: Path, names: Sequence[str], n_frames: int
+) -> dict[int, npt.NDArray[np.float32]]:
+    """Read activations that were written as a table, and perhaps edited.
+
+    Parameters
+    ----------
+    path : Path
+        ``.npz`` with an array ``activations`` (n_components, n_frames), or CSV with a column for
+        the time and one for each component that is to be read, by their names in any order.
+    names : sequence of str
+        What the columns of the components are called.
+    n_frames : int
+        How many numbers each must have.
+
+    Returns
+    -------
+    dict of int to np.ndarray [shape=(n_frames,), dtype=float32]
+        By the component's place in `names`.
+
+    Raises
+    ------
+    InputError
+        If it is no such table, or a number is negative or none.
+    """
+    try:
+        if path.stat().st_size > _LARGEST_BYTES:
+            raise InputError(f"{display(path)} is too large for a table of activations.")
+        if path.suffix.lower() == ".npz":
+            found = _from_arrays(path, len(names), n_frames)
+        else:
+            found = _from_table(path, names, n_frames)
+    except OSError as error:
+        raise InputError(f"{display(path)} cannot be read: {error.strerror}.") from None
+    for place, values in found.items():
+        if not ((values >= 0) & (values < _LARGEST)).all():
+            frame = int(np.flatnonzero(~((values >= 0) & (values < _LARGEST)))[0])
+            raise InputError(
+                f"{display(path)}: {names[place]} is {values[frame]:g} in row {frame + 1}; "
+                "activations are numbers of at least 0."
+            )
+    return {place: values.astype(np.float32) for place, values in found.items()}
+
+
+def _from_arrays(path: Path, K: int, n_frames: int) -> dict[int, FloatArray]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            # What is small in the file may be enormous in memory.
+            size = archive.getinfo(f"{_NPZ_NAME}.npy").file_size
+        if size > _HEADER_BYTES + 8 * K * n_frames:
+            raise InputError(f"{display(path)}: {_NPZ_NAME} are more than {K} x {n_frames}.")
+        with np.load(path, allow_pickle=False) as content:
+            values = content[_NPZ_NAME]
+    except (
+        ValueError,
+        KeyError,
+        EOFError,
+        MemoryError,
+        RuntimeError,
+        zlib.error,
+        zipfile.BadZipFile,
+    ):
+        raise InputError(
+            f"{display(path)} holds no array of numbers called {_NPZ_NAME!r}, or is damaged."
+        ) from None
+    if values.shape != (K, n_frames) or values.dtype.kind not in "fiu":
+        raise InputError(
+            f"{display(path)}: activations are {values.dtype} {values.shape}; expected numbers "
+            f"({K}, {n_frames})."
+        )
+    return dict(enumerate(values.astype(np.float64)))
+
+
+def _from_table(path: Path, names: Sequence[str], n_frames: int) -> dict[int, FloatArray]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = csv.reader(file)
+            head = [cell.strip() for cell in next(rows, [])]
+            if head[:1] != [_TIME] or len(head) < 2:
+                raise InputError(
+                    f"{display(path)} is no table of activations: its first line must be "
+                    f"{_TIME} and names of components."
+                )
+            unknown = [name for name in head[1:] if name not in names]
+            if unknown or len(set(head)) != len(head):
+                raise InputError(
+                    f"{display(path)}: the columns must be different ones of "
+                    f"{names[0]} to {names[-1]}, got {', '.join(map(display, head[1:]))}."
+                )
+            values = np.array([[float(cell) for cell in row] for row in rows if row])
+    except (ValueError, csv.Error) as error:
+        raise InputError(f"{display(path)} is no table of numbers: {error}.") from None
+    if values.shape != (n_frames, len(head)):
+        raise InputError(
+            f"{display(path)} has {len(values)} rows of numbers; expected {n_frames}, one for "
+            "each frame."
+        )
+    return {names.index(name): values[:, i + 1] for i, name in enumerate(head[1:])}

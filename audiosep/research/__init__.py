@@ -1,0 +1,1 @@
+"""Factorizations to look into: single components, other groupings, known sounds found again."""
