@@ -516,7 +516,11 @@ def wait_for(condition, process):
 
 
 def n_done():
-    return len([p for p in Path("out").rglob("audiosep.json") if ".audiosep-" not in str(p)])
+    # os.walk passes over folders that go away meanwhile.
+    walked = os.walk("out")
+    return sum(
+        ".audiosep-" not in folder and "audiosep.json" in names for folder, _, names in walked
+    )
 
 
 def make_tapes(n_files, n_broken):

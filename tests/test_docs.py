@@ -69,17 +69,20 @@ def test_every_option_is_in_the_readme():
 
 
 def commands():
-    """Each ``audiosep ...`` line of a code block in the documents, once."""
+    """The ``audiosep ...`` lines of the code blocks of each page, in order."""
     found = {}
     for page in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]:
         for block in re.findall(r"```\w*\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL):
             for line in block.splitlines():
                 if line.startswith("audiosep "):
-                    found.setdefault(line.split("#")[0].strip(), page.name)
-    return [pytest.param(line, id=f"{page}: {line}") for line, page in found.items()]
+                    found.setdefault(page.name, {})[line.split("#")[0].strip()] = None
+    return {page: list(lines) for page, lines in found.items()}
 
 
-@pytest.fixture(scope="module")
+COMMANDS = commands()
+
+
+@pytest.fixture(scope="session")
 def studio(tmp_path_factory):
     """A folder with the files that the documents speak of."""
     folder = tmp_path_factory.mktemp("studio")
@@ -121,20 +124,25 @@ def studio(tmp_path_factory):
     for source in ("vocals", "drums", "bass"):
         shutil.copy(audio / "song" / f"ref_{source}.flac", references / f"{source}.flac")
     shutil.copy(audio / "song" / "ref_chords.flac", references / "other.flac")
+    sounds = [audiosep.read(folder / f"{piece}.wav") for piece in ("kick", "snare")]
+    kit = [audiosep.learn([s], label=n) for s, n in zip(sounds, ("kick", "snare"), strict=True)]
+    audiosep.save_dictionary(audiosep.merge_dictionaries(tuple(kit)), folder / "kit.safetensors")
     result = audiosep.separate(folder / "song.wav", preset="four-stems")
     result.save(folder / "separated" / "song")
     return folder
 
 
-@pytest.mark.parametrize("command", commands())
-def test_commands_of_the_documents(command, studio, monkeypatch, capsys):
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("page", COMMANDS)
+def test_commands_of_the_documents(page, studio, monkeypatch, capsys):
     monkeypatch.chdir(studio)
-    monkeypatch.setattr(sys, "argv", shlex.split(command))
-    with pytest.raises(SystemExit) as ended:
-        cli.main()
-    said = capsys.readouterr()
-    assert (ended.value.code or 0) == 0, said.err
-    assert said.out
+    for command in COMMANDS[page]:  # each builds on those before it
+        monkeypatch.setattr(sys, "argv", shlex.split(command))
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        said = capsys.readouterr()
+        assert (ended.value.code or 0) == 0, f"{command}\n{said.err}"
+        assert said.out, command
 
 
 PAGES = [
@@ -154,4 +162,4 @@ def test_python_of_the_documents(page, studio, monkeypatch):
 
 def test_commands_are_found():
     assert len(PAGES) >= 5
-    assert len(commands()) >= 10
+    assert sum(map(len, COMMANDS.values())) >= 40
