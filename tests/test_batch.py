@@ -90,7 +90,10 @@ def contents(out="out"):
             del found[name]
         elif name.endswith("audiosep.json"):
             record = json.loads(found[name])
-            found[name] = {key: record[key] for key in ("settings", "stems", "files", "output")}
+            del record["timings_s"]
+            # The process that compiles the kernels sums in another order than those that load them.
+            record["losses"] = [float(f"{loss:.6g}") for loss in record["losses"]]
+            found[name] = record
     return found
 
 
@@ -528,7 +531,6 @@ def make_tapes(n_files, n_broken):
         (broken if number < n_broken else sound)(name)
 
 
-@pytest.mark.slow  # many processes, and ends that depend on what else the machine does
 def test_killed_twice_and_resumed_is_as_never_killed(here):
     make_tapes(24, 3)
     for goal in (4, 12):

@@ -6,9 +6,18 @@ from importlib import import_module
 from typing import cast
 
 from audiosep.errors import UsageError
-from audiosep.methods.base import Method, MethodSettings
+from audiosep.methods.base import Learner, Learnt, Method, MethodSettings
 
-__all__ = ["METHODS", "Method", "MethodSettings", "load_method"]
+__all__ = [
+    "LEARNERS",
+    "METHODS",
+    "Learner",
+    "Learnt",
+    "Method",
+    "MethodSettings",
+    "load_learner",
+    "load_method",
+]
 
 METHODS: dict[str, str] = {
     "by-example": "audiosep.methods.by_example:model_by_example",
@@ -25,6 +34,9 @@ METHODS: dict[str, str] = {
 }
 """Method names and where their function lives; imported when used."""
 
+LEARNERS: dict[str, str] = {}
+"""Methods that have something to learn about a whole recording, and where; imported when used."""
+
 
 def load_method(name: str) -> Method:
     """Return the method of that name.
@@ -38,3 +50,11 @@ def load_method(name: str) -> Method:
         raise UsageError(f"unknown method {name!r}; there are {', '.join(METHODS)}.")
     module, _, attribute = METHODS[name].partition(":")
     return cast(Method, getattr(import_module(module), attribute))
+
+
+def load_learner(name: str) -> Learner | None:
+    """Return what learns about a whole recording for the method of that name, if anything does."""
+    if name not in LEARNERS:
+        return None
+    module, _, attribute = LEARNERS[name].partition(":")
+    return cast(Learner, getattr(import_module(module), attribute))

@@ -10,7 +10,7 @@ from audiosep.dictionaries import Dictionary
 from audiosep.scores import Score
 from audiosep.types import Progress, SourceModels, Spectrogram
 
-__all__ = ["Method", "MethodSettings", "Quality"]
+__all__ = ["Learner", "Learnt", "Method", "MethodSettings", "Quality"]
 
 Quality = Literal["fast", "high"]
 
@@ -48,6 +48,9 @@ class MethodSettings:
         Start of the random numbers.
     n_threads : int, optional
         Threads; results do not depend on it.
+    learnt : object, optional
+        What the method's learner found out about the whole recording, where what is modelled is
+        a chunk of it; see :data:`Learner`.
     """
 
     n_sources: int | None = None
@@ -63,7 +66,35 @@ class MethodSettings:
     quality: Quality = "high"
     seed: int = 0
     n_threads: int | None = None
+    learnt: object | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Learnt:
+    """What holds for a whole recording, so that all its chunks are taken apart alike.
+
+    Parameters
+    ----------
+    facts : object
+        Templates, places, names, decisions: whatever the method wants back as
+        ``MethodSettings.learnt``. Frozen, and of a size that does not grow with the recording.
+    notes : tuple of str
+        What was decided, in sentences.
+    warnings : tuple of str
+        What may have gone wrong, in sentences.
+    """
+
+    facts: object
+    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 Method = Callable[[Spectrogram, MethodSettings, Progress], SourceModels]
 """A way of modelling sources: the spectrogram of the mixture to one model per source."""
+
+Learner = Callable[[Spectrogram, MethodSettings, Progress], Learnt]
+"""What holds for the whole of a long recording, from joined excerpts of it.
+
+Recordings longer than a chunk are modelled chunk by chunk. What must not change from one to the
+next is learnt before, and given to the method with every chunk.
+"""
