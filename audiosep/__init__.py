@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from audiosep.errors import AudiosepError
     from audiosep.evaluation import evaluate, si_sdr
     from audiosep.examples import Region
+    from audiosep.exports.exporting import export
     from audiosep.io import read, write
     from audiosep.learning import learn
     from audiosep.merging import merge_dictionaries
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
     from audiosep.research.resynthesis import resynthesize
     from audiosep.scores import Score, read_score
     from audiosep.separation import Separation
-    from audiosep.separator import Separator, separate
+    from audiosep.separator import Separator
+    from audiosep.shortcuts import separate
     from audiosep.transform import istft, stft
     from audiosep.types import (
         Audio,
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
         SourceModels,
         Spectrogram,
     )
+    from audiosep.verification import verify
 
 _HOMES = {
     "cut_one_shots": "audiosep.one_shots",
@@ -53,6 +56,7 @@ _HOMES = {
     "Onsets": "audiosep.types",
     "Dictionary": "audiosep.dictionaries",
     "Region": "audiosep.examples",
+    "export": "audiosep.exports.exporting",
     "Score": "audiosep.scores",
     "find_atoms": "audiosep.research.atoms",
     "learn": "audiosep.learning",
@@ -70,8 +74,9 @@ _HOMES = {
     "istft": "audiosep.transform",
     "nmf": "audiosep.nmf",
     "read": "audiosep.io",
-    "separate": "audiosep.separator",
+    "separate": "audiosep.shortcuts",
     "stft": "audiosep.transform",
+    "verify": "audiosep.verification",
     "write": "audiosep.io",
 }
 
@@ -93,6 +98,7 @@ __all__ = [
     "__version__",
     "cut_one_shots",
     "evaluate",
+    "export",
     "find_atoms",
     "istft",
     "learn",
@@ -108,6 +114,7 @@ __all__ = [
     "separate",
     "si_sdr",
     "stft",
+    "verify",
     "write",
 ]
 

@@ -17,17 +17,19 @@ References
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import ceil
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from audiosep.rolls import COARSE, Bands, Roll, contrast, pooled_steps
-from audiosep.tuning import tuning_of
+from audiosep.rolls import COARSE, Bands, Part, Roll, contrast, pooled_steps
+from audiosep.tuning import tuning_from, tuning_of
 from audiosep.types import Spectrogram
 
-__all__ = ["Alignment", "align_notes"]
+__all__ = ["LONGEST_S", "Alignment", "align_notes", "align_parts"]
 
 _Matrix = npt.NDArray[np.float32]
 _Vector = npt.NDArray[np.float64]
@@ -59,6 +61,22 @@ _WINDOW_S = 2.0
 _REACH_S = 2.0
 _FAR = 0.02
 """How far the path may be from one tempo: 2 s, or 2 % of a long recording."""
+
+_LONG_S = 102.0
+"""From here on tempi are told apart in steps that grow with the recording, ..."""
+
+_PLACES = 500
+"""... so many for all of it: the tempi that are tried part by half a percent."""
+
+_MOST_LAGS = 256
+_REFINING = 4.0
+"""Coarse steps that the path may move where it is followed in fine ones."""
+
+_MOST_STEPS = 60_000
+"""Recordings are looked at in at most so many steps: 45 minutes of 50 ms, ..."""
+
+LONGEST_S = 6 * 3600.0
+"""... and six hours of a third of a second, which is what a note may be off."""
 
 _SLOPE_COST = 0.05
 _SMOOTH_S = 2.0
@@ -96,7 +114,19 @@ class Alignment:
         return float(np.mean(self.recording_s - self.score_s))
 
     def at(self, score_s: npt.ArrayLike) -> _Vector:
-        """Times in the recording; before and after the known ones at the tempo of the ends."""
+        """Find where times of the score lie in the recording.
+
+        Parameters
+        ----------
+        score_s : array_like
+            Seconds of the score.
+
+        Returns
+        -------
+        np.ndarray [dtype=float64]
+            Seconds of the recording, as many: interpolated between the known ones, and before and
+            after them at the mean tempo.
+        """
         x, y = self.score_s, self.recording_s
         times = np.asarray(score_s, dtype=np.float64)
         inside = np.interp(times, x, y)
@@ -130,22 +160,71 @@ def align_notes(
     Alignment
         The score as it stands where nothing can be compared: no note, silence, under a second.
     """
+    tuning = tuning_of(spectrogram, V)
+    bands = Bands.of(spectrogram, tuning)
+    duration = spectrogram.n_samples / spectrogram.sr
+    return _best(bands, bands.of_recording(V), duration, starts_s, ends_s, pitches)
+
+
+def align_parts(
+    parts: Sequence[Part],
+    duration_s: float,
+    starts_s: npt.ArrayLike,
+    ends_s: npt.ArrayLike,
+    pitches: npt.ArrayLike,
+) -> Alignment:
+    """As :func:`align_notes`, for a long recording that was heard part by part.
+
+    Parameters
+    ----------
+    parts : sequence of Part
+        All of it, in order; at least one.
+    duration_s : float > 0
+        Of all parts.
+    starts_s, ends_s, pitches : array_like [shape=(n_notes,)]
+        As for :func:`align_notes`.
+
+    Returns
+    -------
+    Alignment
+    """
+    tuning = tuning_from(sum(part.peaks for part in parts))
+    n_steps = sum(len(part.levels) for part in parts)
+    factor = ceil(n_steps / _MOST_STEPS)
+    bands = replace(parts[0].bands, tuning_hz=tuning).coarser(factor)
+    levels = np.empty((n_steps // factor, len(bands.pooling)), dtype=np.float32)
+    at, left = 0, np.empty((0, levels.shape[1]), dtype=np.float32)
+    for part in parts:
+        left = np.concatenate([left, part.levels.astype(np.float32) * np.float32(part.largest)])
+        n = len(left) // factor
+        if n:
+            levels[at : at + n] = pooled_steps(left, factor)
+        at, left = at + n, left[n * factor :]
+    return _best(bands, levels, duration_s, starts_s, ends_s, pitches)
+
+
+def _best(
+    bands: Bands,
+    levels: _Matrix,
+    duration: float,
+    starts_s: npt.ArrayLike,
+    ends_s: npt.ArrayLike,
+    pitches: npt.ArrayLike,
+) -> Alignment:
+    """As written, or transposed; `levels` are those of the recording."""
     starts, ends = (np.asarray(x, dtype=np.float64) for x in (starts_s, ends_s))
     numbers = np.asarray(pitches, dtype=np.int64)
-    duration = spectrogram.n_samples / spectrogram.sr
-    tuning = tuning_of(spectrogram, V)
     unmoved = Alignment(
         score_s=np.array([0.0, max(duration, 1.0)]),
         recording_s=np.array([0.0, max(duration, 1.0)]),
-        tuning_hz=tuning,
+        tuning_hz=bands.tuning_hz,
         likeness=0.0,
     )
     if starts.size == 0 or duration < 1.0:
         return unmoved
-    bands = Bands.of(spectrogram, tuning)
     if not len(bands.pooling):  # a rate too low for any tone
         return unmoved
-    heard = contrast(bands.of_recording(V))
+    heard = contrast(levels)
     if not heard.any():
         return unmoved
     best = _aligned(bands, starts, ends, numbers, heard)
@@ -173,23 +252,27 @@ def _place(written: Roll, heard: _Matrix, duration: float) -> tuple[float, float
     """Seconds of the recording for one of the score, and where in it the first note stands."""
     from scipy import fft
 
-    step_s = written.step_s * COARSE
-    coarse = pooled_steps(heard)
+    more = 1
+    if duration > _LONG_S:
+        more = max(1, round(duration / _PLACES / (written.step_s * COARSE)))
+    step_s = written.step_s * COARSE * more
+    coarse = pooled_steps(pooled_steps(heard), more)
     n = len(coarse)
+    near_s = max(_NEAR_S, 2 * step_s)
     longest_s = _LONGEST * duration + 60.0
     size = fft.next_fast_len(n + written.n_steps(float(_TEMPOS[-1]), step_s, longest_s), real=True)
     spectrum = fft.rfft(coarse, size, axis=0)
     best = (-np.inf, 1.0, written.begin)
     for tempo in _TEMPOS.tolist():
-        roll = written.at(tempo, step_s, longest_s)
+        roll = pooled_steps(written.at(tempo, step_s / more, longest_s), more)
         cross = np.zeros(len(spectrum), dtype=np.complex128)
         for band in range(roll.shape[1]):  # one by one: all together would need much room
             cross += spectrum[:, band] * np.conj(fft.rfft(roll[:, band], size))
         lags = np.arange(-(len(roll) - 1), n)
         values = fft.irfft(cross, size)[lags]
         if 1.0 / _NEAR_TEMPO <= tempo <= _NEAR_TEMPO:
-            near = np.abs(lags * step_s - written.begin * tempo) <= _NEAR_S
-            near |= np.abs(lags * step_s - written.begin) <= _NEAR_S
+            near = np.abs(lags * step_s - written.begin * tempo) <= near_s
+            near |= np.abs(lags * step_s - written.begin) <= near_s
             values[near] *= _BONUS
         at = int(np.argmax(values))
         if values[at] > best[0]:
@@ -203,15 +286,17 @@ def _path(written: Roll, heard: _Matrix, tempo: float, shift: float, tuning_hz: 
     longest_s = length_s + max(0.0, -shift) + 1.0
     roll = written.at(tempo, written.step_s, longest_s)
     rows = np.arange(len(roll), dtype=np.float64)
-    expected = rows + shift / written.step_s
-    if _FAR * length_s > _REACH_S:
-        far = written.at(tempo, written.step_s * COARSE, longest_s)
-        places = np.arange(len(far), dtype=np.float64) + shift / (written.step_s * COARSE)
-        moved, _ = _follow(
-            far, pooled_steps(heard), places, _FAR * length_s, written.step_s * COARSE
-        )
-        expected = np.interp(rows / COARSE, np.arange(len(far)), moved * COARSE)
-    places, likeness = _follow(roll, heard, expected, _REACH_S, written.step_s)
+    expected, reach_s, far_s = rows + shift / written.step_s, _REACH_S, _FAR * length_s
+    if far_s > _REACH_S:
+        step_s = written.step_s * COARSE
+        more = ceil(2 * far_s / step_s / _MOST_LAGS)
+        far = pooled_steps(written.at(tempo, step_s, longest_s), more)
+        factor, step_s = COARSE * more, step_s * more
+        places = np.arange(len(far), dtype=np.float64) + shift / step_s
+        moved, _ = _follow(far, pooled_steps(pooled_steps(heard), more), places, far_s, step_s)
+        expected += np.interp(rows / factor, np.arange(len(far)), moved - places) * factor
+        reach_s = max(reach_s, _REFINING * step_s)
+    places, likeness = _follow(roll, heard, expected, reach_s, written.step_s)
     knots = np.unique(np.r_[np.arange(0, rows.size, _KNOT), rows.size - 1])
     if knots.size < 2:  # a score of one short note
         knots, places = np.array([0, 1]), places[0] + np.arange(2.0)

@@ -16,70 +16,17 @@ import numpy as np
 import numpy.typing as npt
 
 from audiosep.errors import DictionaryError, ParameterError
+from audiosep.exemplars import Exemplars, at_another_pace, check_step, exemplars_of
 from audiosep.labels import problem_of_labels
 
-__all__ = ["Dictionary", "Exemplars", "at_another_pace"]
+__all__ = ["Dictionary", "Exemplars", "at_another_pace", "problem_of_range"]
 
 MAX_COMPONENTS = 10_000
-MAX_EXEMPLARS = 200_000
 _MAX_PARTS = 64
 _FLOOR = 1e-7
-_SHORTEST_STEP_S = 1e-4
-_LONGEST_STEP_S = 1.0
 _SAME_GRID = 1e-6
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Exemplars:
-    """Frames of sounds as they were, in order of time.
-
-    Parameters
-    ----------
-    frames : np.ndarray [shape=(n_bands, n_frames)]
-        Amplitude density (magnitude per hertz, one scale for all), float32: finite, non-negative.
-    lengths : tuple of int
-        Number of frames of each stretch that was never interrupted; they sum to ``n_frames``.
-    labels : tuple of str
-        The kind of sound of each stretch.
-    step_s : float
-        Time between frames in seconds, 0.0001 to 1.
-
-    Raises
-    ------
-    DictionaryError
-        If the shapes or the values are not as described.
-    """
-
-    frames: npt.NDArray[np.float32]
-    lengths: tuple[int, ...]
-    labels: tuple[str, ...]
-    step_s: float
-
-    def __post_init__(self) -> None:
-        frames = self.frames
-        if frames.ndim != 2 or frames.dtype != np.float32 or frames.size == 0:
-            raise DictionaryError(
-                f"exemplars must be float32 (bands, frames), got {frames.dtype} {frames.shape}."
-            )
-        if frames.shape[1] > MAX_EXEMPLARS:
-            raise DictionaryError(
-                f"{frames.shape[1]} frames of exemplars are too many; at most {MAX_EXEMPLARS}."
-            )
-        if not np.isfinite(frames).all() or (frames < 0).any():
-            raise DictionaryError("the exemplars hold negative or non-finite numbers.")
-        whole = all(type(length) is int and length > 0 for length in self.lengths)
-        if not whole or sum(self.lengths) != frames.shape[1]:
-            raise DictionaryError("the lengths of the exemplars do not sum to their frames.")
-        if len(self.labels) != len(self.lengths):
-            raise DictionaryError(f"{len(self.labels)} labels for {len(self.lengths)} exemplars.")
-        _check_step(self.step_s)
-
-
-def _check_step(step_s: object) -> None:
-    if not isinstance(step_s, float) or not _SHORTEST_STEP_S <= step_s <= _LONGEST_STEP_S:
-        raise DictionaryError(
-            f"patches need a step_s, as exemplars do, of 0.0001 to 1 seconds, got {step_s!r}."
-        )
+_AUDIBLE_HZ = 20_000.0
+_MUCH_LOWER = 0.8
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -166,7 +113,7 @@ class Dictionary:
             if self.step_s is None:
                 return ""
             return "step_s is for patches; these templates are spectra."
-        _check_step(self.step_s)
+        check_step(self.step_s)
         return ""
 
     @property
@@ -205,7 +152,7 @@ class Dictionary:
             self,
             templates=np.ascontiguousarray(self.templates[:, keep]),
             labels=(label,) * len(keep),
-            exemplars=None if self.exemplars is None else _exemplars_of(self.exemplars, label),
+            exemplars=None if self.exemplars is None else exemplars_of(self.exemplars, label),
         )
 
     def named(self, label: str) -> Dictionary:
@@ -391,25 +338,26 @@ class Dictionary:
         return out
 
 
-def _exemplars_of(exemplars: Exemplars, label: str) -> Exemplars | None:
-    edges = np.cumsum((0, *exemplars.lengths))
-    keep = [i for i, found in enumerate(exemplars.labels) if found == label]
-    if not keep:
-        return None
-    parts = [exemplars.frames[:, edges[i] : edges[i + 1]] for i in keep]
-    return replace(
-        exemplars,
-        frames=np.concatenate(parts, axis=1),
-        lengths=tuple(exemplars.lengths[i] for i in keep),
-        labels=(label,) * len(keep),
+def problem_of_range(highest_hz: float, sr: int, what: str) -> str:
+    """Why templates from another sample rate cannot serve a recording as a whole, or nothing.
+
+    Parameters
+    ----------
+    highest_hz : float
+        Highest frequency that anything is known of.
+    sr : int > 0
+        Sample rate of the recording in Hz.
+    what : str
+        What they are, for the sentence.
+
+    Returns
+    -------
+    str
+        A sentence where they end well below what can be heard of the recording.
+    """
+    if highest_hz >= _MUCH_LOWER * min(sr / 2, _AUDIBLE_HZ):
+        return ""
+    return (
+        f"{what} ends at {highest_hz:.0f} Hz and the recording at {sr / 2:.0f} Hz: it cannot tell "
+        f"what is above; learn it from sounds at {sr} Hz."
     )
-
-
-def at_another_pace(frames: npt.NDArray[np.float32], step: float) -> npt.NDArray[np.float32]:
-    """Frames taken at another distance; `step` is the old distance in units of the new one."""
-    n_frames = max(1, 1 + round((len(frames) - 1) * step))
-    places = np.minimum(np.arange(n_frames) / step, len(frames) - 1)
-    before = np.minimum(places.astype(int), max(0, len(frames) - 2))
-    after = np.minimum(before + 1, len(frames) - 1)
-    share = (places - before).astype(np.float32)[:, np.newaxis]
-    return np.asarray(frames[before] * (1 - share) + frames[after] * share)

@@ -18,8 +18,15 @@ import numpy as np
 
 from audiosep.dictionaries import Dictionary, Exemplars
 from audiosep.errors import DictionaryError, OutputError
+from audiosep.io.header import sha256_of
 
-__all__ = ["builtin_names", "load_builtin", "load_dictionary", "save_dictionary"]
+__all__ = [
+    "builtin_names",
+    "load_builtin",
+    "load_dictionary",
+    "load_with_digest",
+    "save_dictionary",
+]
 
 DEFAULT_NAME = "band"
 FORMAT_VERSION = 1
@@ -43,6 +50,8 @@ def save_dictionary(dictionary: Dictionary, path: str | os.PathLike[str]) -> Non
 
     Raises
     ------
+    DictionaryError
+        If the file would be larger than what :func:`load_dictionary` reads.
     OutputError
         If the file cannot be written.
     """
@@ -71,6 +80,11 @@ def save_dictionary(dictionary: Dictionary, path: str | os.PathLike[str]) -> Non
         tensors["exemplars"] = np.ascontiguousarray((exemplars.frames / largest).astype(np.float16))
     content = save(tensors, metadata={_METADATA_KEY: description})
     target = Path(path)
+    if len(content) > MAX_FILE_BYTES:
+        raise DictionaryError(
+            f"{target}: {len(content) / 2**20:.0f} MB are too large for a dictionary, which may "
+            f"have {MAX_FILE_BYTES >> 20} MB; learn fewer templates, or shorter exemplars."
+        )
     partial = target.with_name(f"{target.name}.part{os.getpid()}")
     try:
         partial.write_bytes(content)
@@ -110,6 +124,31 @@ def load_dictionary(path: str | os.PathLike[str]) -> Dictionary:
         ) from error
     except DictionaryError as error:
         raise DictionaryError(f"{file}: {error}") from error
+
+
+def load_with_digest(path: str | os.PathLike[str]) -> tuple[Dictionary, str]:
+    """Read a dictionary, and the SHA-256 of the file that was read.
+
+    Raises
+    ------
+    DictionaryError
+        As :func:`load_dictionary`, or if the file changed meanwhile.
+    """
+    before = _digest(path)
+    found = load_dictionary(path)
+    if _digest(path) != before:
+        raise DictionaryError(
+            f"{Path(path)} changed while it was read; try again when nothing writes to it."
+        )
+    return found, before
+
+
+def _digest(path: str | os.PathLike[str]) -> str:
+    """Digest of a file; empty where it cannot be read, which reading it reports."""
+    try:
+        return sha256_of(Path(path))
+    except (OSError, ValueError):
+        return ""
 
 
 def _read(file: Path) -> Dictionary:

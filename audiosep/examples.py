@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import os
-import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from audiosep.dictionaries import Dictionary
+from audiosep.dictionaries import Dictionary, problem_of_range
 from audiosep.dictionary_files import load_dictionary
 from audiosep.errors import InputError, ParameterError, UsageError
 from audiosep.io import info, open_recording
-from audiosep.io.reading import sha256_of
+from audiosep.io.header import sha256_of
 from audiosep.labels import problem_of_labels
 from audiosep.learning import N_COMPONENTS, learn, resampled
 from audiosep.merging import merge_dictionaries
+from audiosep.regions import Region, check_inside, region_from
 from audiosep.types import Audio, Progress
 
 __all__ = [
@@ -29,6 +29,8 @@ __all__ = [
     "Examples",
     "Heard",
     "Region",
+    "Whole",
+    "check_regions",
     "example_from",
     "examples_from",
     "hear_examples",
@@ -38,39 +40,6 @@ __all__ = [
 DICTIONARY_SUFFIX = ".safetensors"
 SHORT_S = 0.1
 """An example shorter than this has too few frames to tell a sound from its neighbours."""
-
-_ROUNDING_S = 0.01
-_REGION = re.compile(r"@\s*([0-9:.]+)\s*-\s*([0-9:.]*)\s*", re.ASCII)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Region:
-    """A part of the recording itself, in which one source sounds alone.
-
-    Parameters
-    ----------
-    start_s : float >= 0
-        First second of the recording.
-    end_s : float > start_s, optional
-        Where it ends; by default where the recording does.
-    """
-
-    start_s: float
-    end_s: float | None = None
-
-    def __post_init__(self) -> None:
-        end_s = math.inf if self.end_s is None else self.end_s
-        if not 0.0 <= self.start_s < end_s or self.end_s == math.inf:
-            raise ParameterError(
-                f"a region from {self.start_s!r} to {self.end_s!r} s cannot be; it begins at 0 or "
-                "later and ends after it begins."
-            )
-
-    def __str__(self) -> str:
-        """As it is written on the command line."""
-        return f"@{self.start_s!r}-{'' if self.end_s is None else repr(self.end_s)}".replace(
-            ".0-", "-"
-        ).removesuffix(".0")
 
 
 Example = Region | Path | Audio | Dictionary
@@ -109,7 +78,7 @@ def example_from(value: object) -> Example:
         )
     text = os.fspath(value)
     if isinstance(text, str) and text.startswith("@"):
-        return _region(text)
+        return region_from(text)
     path = Path(os.fsdecode(text))
     if path.suffix.lower() == DICTIONARY_SUFFIX:
         return load_dictionary(path)
@@ -141,30 +110,6 @@ def examples_from(given: Mapping[str, Any]) -> Examples:
     return found
 
 
-def _region(text: str) -> Region:
-    match = _REGION.fullmatch(text)
-    start = None if match is None else _seconds(match[1])
-    end = None if match is None or not match[2] else _seconds(match[2])
-    if match is None or start is None or (match[2] and end is None):
-        raise UsageError(
-            f"{text!r} is no part of a recording; write it as @FROM-TO in seconds, for example "
-            "@0-3 or @1:05-1:10.5."
-        )
-    if not start < math.inf or (end is not None and not start < end < math.inf):
-        raise UsageError(f"{text!r} ends before it begins; write it as @FROM-TO.")
-    return Region(start_s=start, end_s=end)
-
-
-def _seconds(text: str) -> float | None:
-    try:
-        parts = [float(part) for part in text.split(":")]
-    except ValueError:
-        return None
-    if len(parts) > 3:
-        return None
-    return float(sum(part * 60**place for place, part in enumerate(reversed(parts))))
-
-
 @dataclass(frozen=True, kw_only=True)
 class Heard:
     """What was learnt from examples.
@@ -179,12 +124,15 @@ class Heard:
         What was done to them, in sentences.
     warnings : tuple of str
         Why they may not be enough, in sentences.
+    identity : dict
+        As :func:`identity_of` tells it, of what was read: files may be others by now.
     """
 
     dictionaries: tuple[Dictionary, ...]
     about: dict[str, list[dict[str, Any]]]
     notes: tuple[str, ...]
     warnings: tuple[str, ...]
+    identity: dict[str, list[Any]] = field(default_factory=dict)
 
 
 def identity_of(examples: Examples) -> dict[str, list[Any]]:
@@ -192,11 +140,32 @@ def identity_of(examples: Examples) -> dict[str, list[Any]]:
     return {name: [_identity(value) for value in values] for name, values in examples.items()}
 
 
+def check_regions(examples: Examples, duration_s: float) -> None:
+    """Refuse regions outside a recording before it is read.
+
+    Parameters
+    ----------
+    examples : mapping
+        By name of the source.
+    duration_s : float
+        Length of the whole recording.
+
+    Raises
+    ------
+    InputError
+        If a region begins or ends behind the end.
+    """
+    for name, values in examples.items():
+        for value in values:
+            if isinstance(value, Region):
+                check_inside(name, value, duration_s)
+
+
 def _identity(example: Example) -> str:
     if isinstance(example, Region):
         return str(example)
     if isinstance(example, Path):
-        return sha256_of(example)
+        return _sha256(example)
     if isinstance(example, Audio):
         return _digest(np.array([example.sr]), example.samples)
     arrays: list[npt.NDArray[Any]] = [example.templates, example.frequencies_hz]
@@ -212,10 +181,42 @@ def _digest(*arrays: npt.NDArray[Any]) -> str:
     return digest.hexdigest()
 
 
+@dataclass(frozen=True, kw_only=True)
+class Whole:
+    """A recording of which regions are parts, whether it is in memory or not.
+
+    Parameters
+    ----------
+    sr, n_channels : int > 0
+        Of the recording.
+    duration : float > 0
+        Its length in seconds.
+    part : callable
+        Gives what is between two seconds of it, at least one sample.
+    """
+
+    sr: int
+    n_channels: int
+    duration: float
+    part: Callable[[float, float], Audio]
+
+    @classmethod
+    def of(cls, recording: Audio | Path) -> Whole:
+        """That of a recording in memory, or of a file, of which no more is read than regions."""
+        if isinstance(recording, Audio):
+            sr, n_channels, duration = recording.sr, recording.n_channels, recording.duration
+            part = partial(_cut, recording)
+        else:
+            about = info(recording)
+            sr, n_channels, duration = about.sr, about.n_channels, about.duration
+            part = partial(_read_between, recording)
+        return cls(sr=sr, n_channels=n_channels, duration=duration, part=part)
+
+
 def hear_examples(
     examples: Examples,
-    mixture: Audio,
-    recording: Path | None,
+    mixture: Audio | Whole,
+    recording: Path | None = None,
     *,
     window_s: float,
     n_components: int | None,
@@ -229,9 +230,9 @@ def hear_examples(
     ----------
     examples : mapping
         By name of the source.
-    mixture : Audio
+    mixture : Audio or Whole
         Of which regions are parts, unless it comes from a file.
-    recording : Path or None
+    recording : Path, optional
         That file: regions count from its beginning, whatever part of it is separated.
     window_s : float
         Window of the analysis in seconds.
@@ -251,20 +252,23 @@ def hear_examples(
     DictionaryError
         If dictionaries do not go together.
     """
+    if recording is not None:
+        whole = Whole.of(recording)
+    else:
+        whole = Whole.of(mixture) if isinstance(mixture, Audio) else mixture
     dictionaries: list[Dictionary] = []
     about: dict[str, list[dict[str, Any]]] = {}
     notes: list[str] = []
     warnings: list[str] = []
+    identity: dict[str, list[Any]] = {}
     for name, values in examples.items():
         sounds = [
-            _sound(name, value, mixture, recording)
-            for value in values
-            if not isinstance(value, Dictionary)
+            _sound(name, value, whole) for value in values if not isinstance(value, Dictionary)
         ]
         found = [value.named(name) for value in values if isinstance(value, Dictionary)]
         if sounds:
             learnt = learn(
-                [resampled(sound.audio, mixture.sr) for sound in sounds],
+                [resampled(sound.audio, whole.sr) for sound in sounds],
                 label=name,
                 n_components=N_COMPONENTS if n_components is None else n_components,
                 window_s=window_s,
@@ -276,13 +280,20 @@ def hear_examples(
         dictionaries.append(found[0] if len(found) == 1 else merge_dictionaries(tuple(found)))
         about[name] = [sound.about for sound in sounds]
         about[name] += [{"templates": d.n_components, "provenance": d.provenance} for d in found]
-        notes += _notes(name, sounds, mixture)
-        warnings += _warnings(name, sounds)
+        notes += _notes(name, sounds, whole)
+        known = [value for value in values if isinstance(value, Dictionary)]
+        warnings += _warnings(name, sounds, known, whole.sr)
+        read = iter(sounds)
+        identity[name] = [
+            _identity(value) if isinstance(value, Dictionary) else next(read).identity
+            for value in values
+        ]
     return Heard(
         dictionaries=tuple(dictionaries),
         about=about,
         notes=tuple(notes),
         warnings=tuple(warnings),
+        identity=identity,
     )
 
 
@@ -290,22 +301,28 @@ def hear_examples(
 class _Sound:
     audio: Audio
     about: dict[str, Any]
+    identity: str
 
 
-def _sound(
-    name: str, example: Region | Path | Audio, mixture: Audio, recording: Path | None
-) -> _Sound:
+def _sound(name: str, example: Region | Path | Audio, whole: Whole) -> _Sound:
     where: dict[str, Any] = {}
+    # Before it is read, and compared after: the record is written much later.
+    identity = _identity(example)
     if isinstance(example, Region):
         where = {"region": str(example)}
-        audio = _part(name, example, mixture, recording)
+        audio = _part(name, example, whole)
     elif isinstance(example, Path):
         where = {"path": os.fsencode(example).decode("utf-8", "backslashreplace")}
         audio = _read(example)
+        if _identity(example) != identity:
+            raise InputError(
+                f"{example} changed while it was read; try again when nothing writes to it."
+            )
     else:
         audio = example
     return _Sound(
         audio=audio,
+        identity=identity,
         about={
             **where,
             "duration_s": round(audio.duration, 3),
@@ -322,27 +339,23 @@ def _read(path: Path, start: float = 0.0, duration: float | None = None) -> Audi
         raise type(error)(f"{path} {error}") from None
 
 
-def _part(name: str, region: Region, mixture: Audio, recording: Path | None) -> Audio:
-    sr, length_s = mixture.sr, mixture.duration
-    if recording is not None:
-        about = info(recording)
-        sr, length_s = about.sr, about.duration
-    end_s = length_s if region.end_s is None else region.end_s
-    # A region typed with the two digits that players show may end a little behind the last sample.
-    if region.start_s >= length_s or end_s > length_s + _ROUNDING_S:
-        raise InputError(
-            f"the example {region} of {name!r} is outside the recording, which is {length_s:.2f} s "
-            "long."
-        )
-    if recording is not None:
-        return _read(recording, region.start_s, end_s - region.start_s)
-    first, last = round(region.start_s * sr), round(end_s * sr)
-    return Audio(samples=mixture.samples[:, first : max(last, first + 1)], sr=sr)
+def _read_between(path: Path, start_s: float, end_s: float) -> Audio:
+    return _read(path, start_s, end_s - start_s)
 
 
-def _notes(name: str, sounds: list[_Sound], mixture: Audio) -> list[str]:
+def _cut(mixture: Audio, start_s: float, end_s: float) -> Audio:
+    first, last = round(start_s * mixture.sr), round(end_s * mixture.sr)
+    return Audio(samples=mixture.samples[:, first : max(last, first + 1)], sr=mixture.sr)
+
+
+def _part(name: str, region: Region, whole: Whole) -> Audio:
+    check_inside(name, region, whole.duration)
+    return whole.part(region.start_s, whole.duration if region.end_s is None else region.end_s)
+
+
+def _notes(name: str, sounds: list[_Sound], whole: Whole) -> list[str]:
     notes = []
-    sr, n_channels = mixture.sr, mixture.n_channels
+    sr, n_channels = whole.sr, whole.n_channels
     other = sorted({sound.audio.sr for sound in sounds} - {sr})
     if other:
         rates = " and ".join(f"{rate} Hz" for rate in other)
@@ -352,8 +365,23 @@ def _notes(name: str, sounds: list[_Sound], mixture: Audio) -> list[str]:
     return notes
 
 
-def _warnings(name: str, sounds: list[_Sound]) -> list[str]:
+def _warnings(name: str, sounds: list[_Sound], known: list[Dictionary], sr: int) -> list[str]:
+    warnings = []
     total = sum(sound.audio.duration for sound in sounds)
-    if not sounds or total >= SHORT_S:
-        return []
-    return [f"the example of {name} lasts {total:.3f} s: that is very short; give more of it."]
+    if sounds and total < SHORT_S:
+        warnings.append(
+            f"the example of {name} lasts {total:.3f} s: that is very short; give more of it."
+        )
+    tops_hz = [float(found.frequencies_hz[-1]) for found in known]
+    tops_hz += [sound.audio.sr / 2 for sound in sounds]
+    # Of several, the one that knows most makes up for the others.
+    if problem := problem_of_range(max(tops_hz), sr, f"the example of {name}"):
+        warnings.append(problem)
+    return warnings
+
+
+def _sha256(path: Path) -> str:
+    try:
+        return sha256_of(path)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}.") from None

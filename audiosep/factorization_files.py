@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-import unicodedata
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from audiosep.errors import DictionaryError, OutputError, ParameterError
-from audiosep.labels import problem_of_labels
+from audiosep.errors import DictionaryError, OutputError, ParameterError, RefusedError
+from audiosep.labels import folded, problem_of_label
 from audiosep.masks import exponent_from
+from audiosep.memory import available_bytes
 from audiosep.transform import WINDOWS, n_frames_of
 from audiosep.types import MAX_SAMPLE_RATE, MIN_SAMPLE_RATE, FloatArray, Grouping
 
@@ -25,6 +26,7 @@ __all__ = [
     "FACTORIZATION_NAME",
     "StoredFactorization",
     "load_factorization",
+    "problem_of_size",
     "save_factorization",
 ]
 
@@ -34,11 +36,21 @@ FACTORIZATION_NAME = "factorization.safetensors"
 FORMAT_VERSION = 1
 MAX_FILE_BYTES = 2**30
 MAX_COMPONENTS = 1000
+_HEADER_BYTES = 2**20
+"""More than names of a thousand stems take."""
 _METADATA_KEY = "audiosep_factorization"
 _TENSORS = ("templates", "activations", "weights", "confidence")
 _WHOLE = ("sr", "n_fft", "hop_length", "n_samples", "n_channels")
-_LONGEST_WINDOW = 2**24
+_LONGEST_WINDOW = 2**26
+_LONGEST_WINDOW_S = 16.0
+_MOST_OVERLAP = 64
+"""Windows over one sample: more would take for ever, and nothing is written so."""
+
 _MOST_CHANNELS = 1024
+_LARGEST = 1e37
+"""Of a model: sums of some must still be numbers of float32."""
+_LEAST_N_FFT = 64
+_COPIES = 3
 _ROW_TOLERANCE = 1e-3
 _HINT = "separate the recording again to get a new one"
 
@@ -102,8 +114,16 @@ class StoredFactorization:
             value = getattr(self, name)
             if type(value) is not int or not low <= value <= high:
                 return f"{name}={value!r} must be a whole number from {low} to {high}."
-        if self.n_fft % 2 or self.hop_length > self.n_fft // 2:
-            return f"n_fft={self.n_fft} and hop_length={self.hop_length} are no analysis."
+        hops = self.n_fft // _MOST_OVERLAP <= self.hop_length <= self.n_fft // 2
+        if (
+            self.n_fft % 2
+            or not hops
+            or self.n_fft > max(_LEAST_N_FFT, self.sr * _LONGEST_WINDOW_S)
+        ):
+            return (
+                f"n_fft={self.n_fft} and hop_length={self.hop_length} are no analysis at "
+                f"{self.sr} Hz."
+            )
         if self.window not in WINDOWS:
             return f"the window {self.window!r} is unknown; there are {', '.join(WINDOWS)}."
         try:
@@ -128,6 +148,9 @@ class StoredFactorization:
                 return f"the {name} must be float32, got {values.dtype}."
             if not (np.isfinite(values).all() and (values >= 0).all()):
                 return f"the {name} hold negative or non-finite numbers."
+        # A bound for every value of the model.
+        if W.max(axis=0).astype(np.float64) @ H.max(axis=1).astype(np.float64) > _LARGEST:
+            return "the templates and activations are so large that their products are no numbers."
         return ""
 
     @property
@@ -154,15 +177,16 @@ class StoredFactorization:
 def _problem_of_grouping(grouping: Grouping, n_components: int) -> str:
     weights, names, confidence = grouping.weights, grouping.names, grouping.confidence
     for name in names:
-        if problem := problem_of_labels((name,)):
+        if problem := problem_of_label(name):
             return problem
-    folded = {unicodedata.normalize("NFC", name).casefold() for name in names}
-    if not names or len(folded) != len(names):
-        return f"the names of the {len(names)} stems are not different from each other."
+    if not names:
+        return "there are no names of stems."
+    if len({folded(name) for name in names}) != len(names):
+        return "the names of the stems are not different from each other."
     if weights.shape != (n_components, len(names)):
         return (
-            f"weights of shape {weights.shape} do not share out {n_components} components among "
-            f"{len(names)} stems."
+            f"the weights have the shape {weights.shape}; a row for each component and a column "
+            f"for each stem make ({n_components}, {len(names)})."
         )
     inside = np.isfinite(weights).all() and (weights >= 0).all()
     if not inside or np.abs(weights.sum(axis=1) - 1.0).max() > _ROW_TOLERANCE:
@@ -185,6 +209,8 @@ def save_factorization(stored: StoredFactorization, path: str | os.PathLike[str]
 
     Raises
     ------
+    DictionaryError
+        If the file would be larger than what :func:`load_factorization` reads.
     OutputError
         If the file cannot be written.
     """
@@ -203,6 +229,9 @@ def save_factorization(stored: StoredFactorization, path: str | os.PathLike[str]
         "weights": _plain(stored.grouping.weights),
         "confidence": _plain(stored.grouping.confidence),
     }
+    # Before it is laid out: what is too large for a file is large in memory, too.
+    if problem := problem_of_size(sum(values.nbytes for values in tensors.values())):
+        raise DictionaryError(problem)
     # One key only: the order of several would not be the same in every run.
     content = save(tensors, metadata={_METADATA_KEY: json.dumps(description)})
     target = Path(path)
@@ -213,6 +242,27 @@ def save_factorization(stored: StoredFactorization, path: str | os.PathLike[str]
     except OSError as error:
         partial.unlink(missing_ok=True)
         raise OutputError(f"{target}: cannot write the factorization: {error.strerror}.") from error
+
+
+def problem_of_size(n_bytes: int) -> str:
+    """Why so many numbers cannot be stored, or nothing.
+
+    Parameters
+    ----------
+    n_bytes : int
+        Of the numbers, as float32.
+
+    Returns
+    -------
+    str
+        A sentence where the file would be larger than what can be loaded.
+    """
+    if n_bytes + _HEADER_BYTES <= MAX_FILE_BYTES:
+        return ""
+    return (
+        f"a factorization of {n_bytes / 2**20:.0f} MB is too large to be stored, at most "
+        f"{MAX_FILE_BYTES / 2**20:.0f} MB are; use fewer components or a shorter part."
+    )
 
 
 def _plain(values: FloatArray) -> npt.NDArray[np.float32]:
@@ -235,6 +285,8 @@ def load_factorization(path: str | os.PathLike[str]) -> StoredFactorization:
     ------
     DictionaryError
         If the file is missing, damaged, no factorization or of another version.
+    RefusedError
+        If it does not fit into free memory.
     """
     from safetensors import SafetensorError
 
@@ -250,15 +302,23 @@ def load_factorization(path: str | os.PathLike[str]) -> StoredFactorization:
         raise DictionaryError(
             f"{str(file)!r} is no factorization, or damaged ({error}); {_HINT}."
         ) from error
-    except DictionaryError as error:
-        raise DictionaryError(f"{file}: {error}") from error
+    except (DictionaryError, RefusedError) as error:
+        raise type(error)(f"{file}: {error}") from error
 
 
 def _read(file: Path) -> StoredFactorization:
     from safetensors import safe_open
 
-    if (size := file.stat().st_size) > MAX_FILE_BYTES:
+    about = file.stat()
+    if not stat.S_ISREG(about.st_mode):
+        raise DictionaryError(f"it is no file; {_HINT}.")
+    if (size := about.st_size) > MAX_FILE_BYTES:
         raise DictionaryError(f"{size / 2**20:.0f} MB is too large for a factorization.")
+    free = available_bytes()
+    if free is not None and _COPIES * size > free:
+        raise RefusedError(
+            f"its {size / 2**20:.0f} MB do not fit into free memory; close other programs."
+        )
     arrays: dict[str, Any] = {}
     with safe_open(str(file), framework="numpy") as content:
         found = _description(content.metadata() or {})

@@ -23,7 +23,13 @@ import numpy.typing as npt
 from audiosep.errors import ParameterError
 from audiosep.types import Factorization, FloatArray, Grouping, LazyModels
 
-__all__ = ["group_by_timbre", "grouped_models", "spectral_groups", "timbre_distances"]
+__all__ = [
+    "group_by_timbre",
+    "grouped_models",
+    "spectral_groups",
+    "timbre_distances",
+    "timbre_likeness",
+]
 
 _LOWEST_HZ = 40.0
 _STEPS_PER_OCTAVE = 24
@@ -62,14 +68,39 @@ def timbre_distances(templates: FloatArray, bin_hz: float) -> FloatArray:
         zero diagonal.
     """
     rows = _log_frequency(templates, bin_hz)
-    n_steps = rows.shape[1]
-    best = np.zeros((len(rows), len(rows)))
-    for shift in range(min(_MAX_SHIFT, n_steps - 1) + 1):
-        similarity = rows[:, shift:] @ rows[:, : n_steps - shift].T
-        best = np.maximum(best, np.maximum(similarity, similarity.T))
-    distances = np.clip(1.0 - best, 0.0, 1.0)
+    distances: FloatArray = np.clip(1.0 - _shifted_likeness(rows, rows), 0.0, 1.0)
     np.fill_diagonal(distances, 0.0)
     return distances
+
+
+def timbre_likeness(templates: FloatArray, others: FloatArray, bin_hz: float) -> FloatArray:
+    """Likeness of spectra to others regardless of pitch.
+
+    Parameters
+    ----------
+    templates : np.ndarray [shape=(n_bins, n_components)]
+        Non-negative spectra.
+    others : np.ndarray [shape=(n_bins, n_others)]
+        Those that they are compared with.
+    bin_hz : float
+        Distance between bins in Hz.
+
+    Returns
+    -------
+    np.ndarray [shape=(n_components, n_others)]
+        Largest correlation over shifts of up to 1.5 octaves, in [0, 1] up to rounding.
+    """
+    return _shifted_likeness(_log_frequency(templates, bin_hz), _log_frequency(others, bin_hz))
+
+
+def _shifted_likeness(rows: FloatArray, others: FloatArray) -> FloatArray:
+    n_steps = rows.shape[1]
+    best: FloatArray = np.zeros((len(rows), len(others)))
+    for shift in range(min(_MAX_SHIFT, n_steps - 1) + 1):
+        up = rows[:, shift:] @ others[:, : n_steps - shift].T
+        down = up.T if rows is others else rows[:, : n_steps - shift] @ others[:, shift:].T
+        best = np.maximum(best, np.maximum(up, down))
+    return best
 
 
 def _spectral_labels(

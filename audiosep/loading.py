@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import math
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from audiosep.chunks import CHUNK_S, MARGIN_S
 from audiosep.errors import InputError, ParameterError, RefusedError, UsageError
-from audiosep.io import Recording, info, open_recording
-from audiosep.io.reading import sha256_of
+from audiosep.io import AudioInfo, info, open_recording
+from audiosep.io.header import sha256_of, state_of
+from audiosep.io.reading import scan_recording
+from audiosep.io.tapes import FileTape
 from audiosep.memory import available_bytes, bytes_per_sample
-from audiosep.types import Audio
+from audiosep.types import Audio, Tape
 
-__all__ = ["load_mixture"]
+__all__ = ["Loaded", "load_mixture", "load_tape"]
 
 
 def load_mixture(
@@ -26,6 +31,7 @@ def load_mixture(
     duration: float | None,
     n_sources: int,
     voice: bool,
+    in_chunks: bool = False,
 ) -> tuple[Audio, dict[str, Any]]:
     """Read or wrap the mixture, and describe it for the record.
 
@@ -43,6 +49,8 @@ def load_mixture(
         How many stems are wanted; decides, with the next, how much memory they take.
     voice : bool
         As for :func:`audiosep.memory.bytes_per_sample`.
+    in_chunks : bool
+        Whether nothing but the samples of the recording and of its stems grows with its length.
 
     Returns
     -------
@@ -60,42 +68,147 @@ def load_mixture(
     UsageError
         If an array comes without its rate or with a part, or a file with a rate.
     """
-    path: Path | None = None
-    recording: Recording | None = None
-    own = source.sr if isinstance(source, Audio) else None
-    if sr is not None and sr != own and isinstance(source, str | os.PathLike | Audio):
-        raise ParameterError(f"sr={sr!r} is for arrays; a recording has its own sample rate.")
+    _check_rate(source, sr)
     if isinstance(source, str | os.PathLike):
         path = Path(os.fspath(source))
         try:
-            free = available_bytes()
             about = info(path)
-            each = bytes_per_sample(about.n_channels, n_sources, about.sr, voice=voice)
-            n_most = None if free is None else free // each
+            n_most = _most_samples(about, n_sources, voice=voice, in_chunks=in_chunks)
             recording = open_recording(path, start=start, duration=duration, n_most=n_most)
         except (InputError, RefusedError) as error:
             raise type(error)(f"{path} {error}") from None
         audio = recording.audio
-    else:
-        if start != 0.0 or duration is not None:
-            raise UsageError("start and duration are for files; slice the array instead.")
-        audio = source if isinstance(source, Audio) else _wrap(source, sr)
+        notes = recording.warnings
+        return audio, _described(audio, path, recording.info, start, duration, notes)
+    audio = _in_memory(source, sr, start, duration)
+    return audio, _described(audio, None, None, start, duration, ())
+
+
+def _most_samples(about: AudioInfo, n_sources: int, *, voice: bool, in_chunks: bool) -> int | None:
+    """How many samples fit into free memory."""
+    free = available_bytes()
+    if free is None:
+        return None
+    each = bytes_per_sample(about.n_channels, n_sources, about.sr, voice=voice)
+    n_most = free // each
+    n_chunk = math.ceil((CHUNK_S + 2 * MARGIN_S) * about.sr)
+    if in_chunks and n_most > n_chunk:
+        kept = 4 * about.n_channels * (1 + n_sources)
+        return (free - n_chunk * each) // kept
+    return n_most
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Loaded:
+    """A recording that is to be taken apart.
+
+    Parameters
+    ----------
+    tape : Tape
+        The recording.
+    about : dict
+        As :func:`load_mixture` describes it.
+    state : tuple of int or None
+        Of its file, when it was read.
+    """
+
+    tape: Tape
+    about: dict[str, Any]
+    state: tuple[int, ...] | None = None
+
+    def check(self) -> None:
+        """Make sure that the file is what it was.
+
+        Raises
+        ------
+        InputError
+            If it has been written to or replaced.
+        """
+        path = self.about["path"]
+        if path is not None and state_of(path) != self.state:
+            raise InputError(
+                f"{path} changed while it was read; run the same command again when it is complete."
+            )
+
+
+def load_tape(
+    source: str | os.PathLike[str] | npt.ArrayLike | Audio,
+    sr: int | None,
+    *,
+    start: float,
+    duration: float | None,
+) -> Loaded:
+    """Open a recording of any length; what is no longer than a chunk is kept in memory.
+
+    Parameters
+    ----------
+    source, sr, start, duration
+        As for :func:`load_mixture`.
+
+    Returns
+    -------
+    Loaded
+
+    Raises
+    ------
+    InputError
+        If the recording cannot be used; the message starts with its path.
+    UsageError
+        If an array comes without its rate or with a part, or a file with a rate.
+    """
+    _check_rate(source, sr)
+    if not isinstance(source, str | os.PathLike):
+        audio = _in_memory(source, sr, start, duration)
+        return Loaded(tape=audio, about=_described(audio, None, None, start, duration, ()))
+    path = Path(os.fspath(source))
+    try:
+        n_kept = round(CHUNK_S * info(path).sr)
+        scan = scan_recording(path, start=start, duration=duration, n_kept=n_kept)
+    except (InputError, RefusedError) as error:
+        raise type(error)(f"{path} {error}") from None
+    tape = FileTape.of(path, scan) if scan.audio is None else scan.audio
+    about = _described(tape, path, scan.info, start, duration, scan.warnings)
+    return Loaded(tape=tape, about=about, state=scan.state)
+
+
+def _check_rate(source: object, sr: int | None) -> None:
+    own = source.sr if isinstance(source, Audio) else None
+    if sr is not None and sr != own and isinstance(source, str | os.PathLike | Audio):
+        raise ParameterError(f"sr={sr!r} is for arrays; a recording has its own sample rate.")
+
+
+def _in_memory(
+    source: npt.ArrayLike | Audio, sr: int | None, start: float, duration: float | None
+) -> Audio:
+    if start != 0.0 or duration is not None:
+        raise UsageError("start and duration are for files; slice the array instead.")
+    return source if isinstance(source, Audio) else _wrap(source, sr)
+
+
+def _described(
+    tape: Tape,
+    path: Path | None,
+    about: AudioInfo | None,
+    start: float,
+    duration: float | None,
+    notes: tuple[str, ...],
+) -> dict[str, Any]:
     description = {
         "path": None if path is None else os.fsencode(path).decode("utf-8", "backslashreplace"),
         "sha256": None if path is None else sha256_of(path),
-        "format": None if recording is None else recording.info.format,
-        "subtype": None if recording is None else recording.info.subtype,
-        "bits": "float" if recording is None else recording.info.bits,
-        "sr": audio.sr,
-        "n_channels": audio.n_channels,
-        "n_samples": audio.n_samples,
+        "format": None if about is None else about.format,
+        "subtype": None if about is None else about.subtype,
+        "bits": "float" if about is None else about.bits,
+        "sr": tape.sr,
+        "n_channels": tape.n_channels,
+        "n_samples": tape.n_samples,
         "start": start,
         "duration": duration,
     }
-    warnings = [] if recording is None else list(recording.warnings)
-    if audio.peak == 0.0:
+    warnings = list(notes)
+    if tape.peak == 0.0:
         warnings.append("the recording is silent, and so are the stems.")
-    return audio, {"input": description, "warnings": warnings, "path": path}
+    return {"input": description, "warnings": warnings, "path": path}
 
 
 def _wrap(samples: npt.ArrayLike, sr: int | None) -> Audio:

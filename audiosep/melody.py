@@ -33,6 +33,7 @@ __all__ = [
     "most_likely_states",
     "pitch_grid",
     "pitch_salience",
+    "usual_peak",
 ]
 
 _Matrix = npt.NDArray[np.float32]
@@ -154,8 +155,8 @@ def _partial_weights(
     return weights[:n_bins].astype(np.float32)
 
 
-def in_usual_peaks(salience: _Matrix) -> _Matrix:
-    """Divide a salience by the 90th percentile of its frames' maxima; zeros stay zeros.
+def usual_peak(salience: _Matrix) -> float:
+    """Return the 90th percentile of the maxima of a salience's frames.
 
     Parameters
     ----------
@@ -164,10 +165,29 @@ def in_usual_peaks(salience: _Matrix) -> _Matrix:
 
     Returns
     -------
-    np.ndarray [shape=(n_pitches, n_frames), dtype=float32]
+    float
+        The largest of all where the percentile is zero.
     """
     peaks = salience.max(axis=0)
-    usual = float(np.percentile(peaks, 90.0)) or float(peaks.max())
+    return float(np.percentile(peaks, 90.0)) or float(peaks.max())
+
+
+def in_usual_peaks(salience: _Matrix, usual: float | None = None) -> _Matrix:
+    """Divide a salience by its usual peak; zeros stay zeros.
+
+    Parameters
+    ----------
+    salience : np.ndarray [shape=(n_pitches, n_frames)]
+        Non-negative.
+    usual : float >= 0, optional
+        By default :func:`usual_peak` of the salience.
+
+    Returns
+    -------
+    np.ndarray [shape=(n_pitches, n_frames), dtype=float32]
+    """
+    if usual is None:
+        usual = usual_peak(salience)
     return salience / np.float32(usual) if usual > 0.0 else salience
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from audiosep.errors import ParameterError
-from audiosep.types import Audio, Onsets, whole_number
+from audiosep.types import Audio, Onsets, Tape, whole_number
 
 __all__ = ["cut_one_shots"]
 
@@ -46,7 +46,7 @@ class _Hit:
     score: float
 
 
-def cut_one_shots(stems: Mapping[str, Audio], onsets: Onsets, n: int = 4) -> dict[str, Audio]:
+def cut_one_shots(stems: Mapping[str, Tape], onsets: Onsets, n: int = 4) -> dict[str, Audio]:
     """Cut the cleanest hits of each piece out of its stem.
 
     A hit is clean where its stem holds most of what sounds, where it is loud, where it is loudest
@@ -57,8 +57,9 @@ def cut_one_shots(stems: Mapping[str, Audio], onsets: Onsets, n: int = 4) -> dic
 
     Parameters
     ----------
-    stems : mapping of str to Audio
-        All of one length and rate; those whose names are among the labels of `onsets` are cut.
+    stems : mapping of str to Tape
+        In memory or in files, all of one length and rate; those whose names are among the labels
+        of `onsets` are cut.
     onsets : Onsets
         When which piece was struck.
     n : int > 0
@@ -88,7 +89,7 @@ def cut_one_shots(stems: Mapping[str, Audio], onsets: Onsets, n: int = 4) -> dic
     ['kick-1']
     """
     n = whole_number("n", n, 1)
-    shapes = {(audio.samples.shape[1], audio.sr) for audio in stems.values()}
+    shapes = {(stem.n_samples, stem.sr) for stem in stems.values()}
     if len(shapes) > 1:
         raise ParameterError("the stems differ in length or sample rate; give those of one track.")
     if not shapes:
@@ -96,13 +97,13 @@ def cut_one_shots(stems: Mapping[str, Audio], onsets: Onsets, n: int = 4) -> dic
     powers = {name: _Power.of(audio) for name, audio in stems.items()}
     labels = np.array(onsets.labels, dtype=object)
     out: dict[str, Audio] = {}
-    for name, audio in stems.items():
+    for name, stem in stems.items():
         times = onsets.times_s[labels == name]
         hits = _hits(times, powers[name], list(powers.values()))
         # Sorting is stable: of equal hits the earlier one comes first.
         best = sorted(hits, key=lambda hit: -hit.score)[:n]
         for index, hit in enumerate(best, start=1):
-            out[f"{name}-{index}"] = _cut(audio, hit)
+            out[f"{name}-{index}"] = _cut(stem, hit)
     return out
 
 
@@ -110,24 +111,27 @@ def cut_one_shots(stems: Mapping[str, Audio], onsets: Onsets, n: int = 4) -> dic
 class _Power:
     """Power of a stem where it is asked for: all of it at once would be larger than the stem."""
 
-    audio: Audio
+    stem: Tape
     peak: float
 
     @classmethod
-    def of(cls, audio: Audio) -> _Power:
-        return cls(audio, audio.peak or 1.0)
+    def of(cls, stem: Tape) -> _Power:
+        return cls(stem, stem.peak or 1.0)
 
     def __getitem__(self, part: slice) -> npt.NDArray[np.float64]:
         """Mean square over the channels, by way of the peak, which may be far from one."""
-        relative = self.audio.samples[:, part].astype(np.float64) / self.peak
+        first, last, _ = part.indices(self.stem.n_samples)
+        if first >= last:
+            return np.zeros(0)
+        relative = self.stem.part(first, last).samples.astype(np.float64) / self.peak
         out: npt.NDArray[np.float64] = np.square(relative).sum(axis=0)
-        return out * (self.peak**2 / self.audio.n_channels)
+        return out * (self.peak**2 / self.stem.n_channels)
 
 
 def _hits(
     times_s: npt.NDArray[np.float64], power: _Power, all_powers: Sequence[_Power]
 ) -> list[_Hit]:
-    sr, n_samples = power.audio.sr, power.audio.n_samples
+    sr, n_samples = power.stem.sr, power.stem.n_samples
     attacks = [attack for t in times_s if (attack := _attack(t, power)) is not None]
     attacks = sorted(set(attacks))
     ends = [*(attack - round(_GAP_S * sr) for attack in attacks[1:]), n_samples][: len(attacks)]
@@ -160,7 +164,7 @@ def _cleanness(
 
 def _attack(time_s: float, power: _Power) -> int | None:
     """Sample near an onset where the level begins to rise above what still rings."""
-    sr = power.audio.sr
+    sr = power.stem.sr
     around = max(1, round(_SEARCH_S * sr))
     first = max(0, round(time_s * sr) - around)
     near = power[first : first + 2 * around]
@@ -179,14 +183,14 @@ def _sounding(power: npt.NDArray[np.float64], sr: int) -> int:
     return max(int(heard[-1]) + 1, min(len(power), max(1, round(_SHORTEST_S * sr))))
 
 
-def _cut(audio: Audio, hit: _Hit) -> Audio:
-    samples = audio.samples[:, hit.first : hit.last].copy()
+def _cut(stem: Tape, hit: _Hit) -> Audio:
+    samples = stem.part(hit.first, hit.last).samples.copy()
     length = samples.shape[1]
     for seconds, flip in ((_FADE_IN_S, False), (_FADE_OUT_S, True)):
-        fade = min(max(1, round(seconds * audio.sr)), length)
+        fade = min(max(1, round(seconds * stem.sr)), length)
         ramp = ((np.arange(fade) + 0.5) / fade).astype(np.float32)
         if flip:
             samples[:, length - fade :] *= ramp[::-1]
         else:
             samples[:, :fade] *= ramp
-    return Audio(samples=samples, sr=audio.sr)
+    return Audio(samples=samples, sr=stem.sr)

@@ -119,7 +119,7 @@ def render(
         for row in writer:
             row.end()
     for channel, samples in enumerate(mixture.samples):
-        _give_rest(samples, [stem[channel] for stem in stems], mixture.peak)
+        give_rest(samples, [stem[channel] for stem in stems], mixture.peak)
     progress("render", 1.0)
     return {
         name: Audio(samples=stem, sr=mixture.sr)
@@ -127,7 +127,7 @@ def render(
     }
 
 
-def _give_rest(
+def give_rest(
     samples: npt.NDArray[np.float32], stems: list[npt.NDArray[np.float32]], peak: float
 ) -> None:
     """Add to the last stem what rounding has left of the mixture."""

@@ -12,12 +12,16 @@ import numpy as np
 import numpy.typing as npt
 
 from audiosep.nmf import harmonic_combs
+from audiosep.tuning import peaks_of
 from audiosep.types import Spectrogram
 
-__all__ = ["COARSE", "Bands", "Roll", "contrast", "pooled_steps"]
+__all__ = ["A4_HZ", "COARSE", "Bands", "Part", "Roll", "contrast", "part_of", "pooled_steps"]
 
 _Matrix = npt.NDArray[np.float32]
 _Vector = npt.NDArray[np.float64]
+
+A4_HZ = 440.0
+"""Where the bands lie in which parts of a recording are heard: its tuning is known behind them."""
 
 COARSE = 4
 """Steps that :func:`pooled_steps` joins."""
@@ -61,7 +65,20 @@ class Bands:
 
     @classmethod
     def of(cls, spectrogram: Spectrogram, tuning_hz: float) -> Bands:
-        """Bands from 60 Hz to 4 kHz; none where the sample rate is too low for any."""
+        """Lay out bands from 60 Hz to 4 kHz.
+
+        Parameters
+        ----------
+        spectrogram : Spectrogram
+            Of the recording; for its analysis.
+        tuning_hz : float > 0
+            Frequency of MIDI number 69.
+
+        Returns
+        -------
+        Bands
+            None of them where the sample rate is too low for any.
+        """
         top = min(_HIGHEST_HZ, _HIGHEST_NOTE * spectrogram.sr)
         semitones = np.arange(
             np.ceil(12 * np.log2(_LOWEST_HZ / tuning_hz)), 12 * np.log2(top / tuning_hz)
@@ -84,13 +101,50 @@ class Bands:
         )
 
     def transposed(self, semitones: int) -> Bands:
-        """The same bands for instruments that are tuned otherwise."""
+        """Return the same bands for instruments that are tuned otherwise.
+
+        Parameters
+        ----------
+        semitones : int
+            By how much higher.
+
+        Returns
+        -------
+        Bands
+        """
         return replace(self, tuning_hz=self.tuning_hz * 2.0 ** (semitones / 12.0))
 
+    def coarser(self, factor: int) -> Bands:
+        """Return the same bands in longer steps.
+
+        Parameters
+        ----------
+        factor : int > 0
+            How many steps become one.
+
+        Returns
+        -------
+        Bands
+        """
+        return replace(self, hop=self.hop * factor, step_s=self.step_s * factor)
+
     def of_recording(self, V: _Matrix) -> _Matrix:
-        """Mean levels, (n_steps, n_bands), of magnitudes (n_bins, n_frames)."""
+        """Pool a recording.
+
+        Parameters
+        ----------
+        V : np.ndarray [shape=(n_bins, n_frames), dtype=float32]
+            Magnitudes.
+
+        Returns
+        -------
+        np.ndarray [shape=(n_steps, n_bands), dtype=float32]
+            Mean levels; the last step may be of fewer frames.
+        """
         n_steps = -(-V.shape[1] // self.hop)
         out = np.zeros((n_steps, len(self.pooling)), dtype=np.float32)
+        if not out.shape[1]:
+            return out
         chunk = self.hop * max(1, _BLOCK_FRAMES // self.hop)
         for first in range(0, V.shape[1], chunk):
             part = (self.pooling @ V[:, first : first + chunk]).T
@@ -102,7 +156,18 @@ class Bands:
         return out
 
     def of_pitches(self, pitches: npt.NDArray[np.int64]) -> _Matrix:
-        """One spectrum per pitch, in bands; none for those too high for the recording."""
+        """Make one spectrum for each pitch.
+
+        Parameters
+        ----------
+        pitches : np.ndarray of int [shape=(n_pitches,)]
+            MIDI numbers.
+
+        Returns
+        -------
+        np.ndarray [shape=(n_pitches, n_bands), dtype=float32]
+            Zero for those too high for the recording.
+        """
         out = np.zeros((pitches.size, len(self.pooling)), dtype=np.float32)
         low = self.tuning_hz * 2.0 ** ((pitches - 69) / 12.0) < _HIGHEST_NOTE * self.sr
         if low.any():
@@ -118,7 +183,18 @@ class Bands:
 
 
 def contrast(levels: _Matrix) -> _Matrix:
-    """Levels on a compressed scale, relative to the mean of each band."""
+    """Bring levels to a compressed scale, relative to the mean of each band.
+
+    Parameters
+    ----------
+    levels : np.ndarray [shape=(n_steps, n_bands), dtype=float32]
+        Non-negative.
+
+    Returns
+    -------
+    np.ndarray [shape=(n_steps, n_bands), dtype=float32]
+        Of a mean of zero in each band; all zero in silence.
+    """
     mean = float(levels.mean(dtype=np.float64))
     if mean <= 0.0 or not np.isfinite(mean):
         return np.zeros_like(levels)
@@ -150,12 +226,38 @@ class Roll:
         self._spectra = bands.of_pitches(kinds)
 
     def n_steps(self, tempo: float, step_s: float, longest_s: float) -> int:
-        """Length of the picture."""
+        """Return the length of the picture that :meth:`at` gives.
+
+        Parameters
+        ----------
+        tempo, step_s, longest_s
+            As for :meth:`at`.
+
+        Returns
+        -------
+        int
+            Steps, at least one.
+        """
         span_s = min((self.end - self.begin) * tempo, longest_s)
         return max(1, int(np.ceil(span_s / step_s)))
 
     def at(self, tempo: float, step_s: float, longest_s: float) -> _Matrix:
-        """From the first note on, for `longest_s` at most."""
+        """Draw the picture, from the first note on.
+
+        Parameters
+        ----------
+        tempo : float > 0
+            Seconds of the recording for each second of the score.
+        step_s : float > 0
+            Time between rows in seconds.
+        longest_s : float > 0
+            Seconds of the recording after which it ends at the latest.
+
+        Returns
+        -------
+        np.ndarray [shape=(n_steps, n_bands), dtype=float32]
+            As :func:`contrast` gives it.
+        """
         n = self.n_steps(tempo, step_s, longest_s)
         changes = np.zeros((n + 1, len(self._spectra)), dtype=np.float32)
         first = np.rint((self._starts - self.begin) * tempo / step_s)
@@ -168,9 +270,83 @@ class Roll:
         return contrast(np.cumsum(changes, axis=0)[:-1] @ self._spectra)
 
 
-def pooled_steps(picture: _Matrix) -> _Matrix:
-    """Means of a few steps each."""
-    n = len(picture) // COARSE
+def pooled_steps(picture: _Matrix, factor: int = COARSE) -> _Matrix:
+    """Take means of a few steps each.
+
+    Parameters
+    ----------
+    picture : np.ndarray [shape=(n_steps, n_bands)]
+        At least one step.
+    factor : int > 0
+        How many steps become one; what is left at the end is left out.
+
+    Returns
+    -------
+    np.ndarray [shape=(max(1, n_steps // factor), n_bands)]
+    """
+    n = len(picture) // factor
     if n == 0:
         return np.asarray(picture.mean(axis=0, keepdims=True))
-    return np.asarray(picture[: n * COARSE].reshape(n, COARSE, -1).mean(axis=1))
+    return np.asarray(picture[: n * factor].reshape(n, factor, -1).mean(axis=1))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Part:
+    """What is kept of a part of a recording for its alignment: 11 MB for an hour.
+
+    Parameters
+    ----------
+    bands : Bands
+        The same of all parts.
+    levels : np.ndarray [shape=(n_steps, n_bands), dtype=float16]
+        Mean levels, the largest of them 1; steps go on where those of the part before end.
+    largest : float >= 0
+        What 1 stands for.
+    peaks : complex
+        Of :func:`audiosep.tuning.peaks_of`.
+    """
+
+    bands: Bands
+    levels: npt.NDArray[np.float16]
+    largest: float
+    peaks: complex
+
+
+def part_of(
+    spectrogram: Spectrogram, V: _Matrix, own: slice, start_s: float, bands: Bands | None
+) -> Part:
+    """Hear a part of a recording.
+
+    Parameters
+    ----------
+    spectrogram : Spectrogram
+        Of a part with some seconds around it.
+    V : np.ndarray [shape=(n_bins, n_frames), dtype=float32]
+        Its magnitudes.
+    own : slice
+        Frames that no other part has.
+    start_s : float >= 0
+        Where in the recording the first frame lies.
+    bands : Bands, optional
+        Of the parts before.
+
+    Returns
+    -------
+    Part
+    """
+    if bands is None:
+        bands = Bands.of(spectrogram, A4_HZ)
+    before, hop = round(start_s / spectrogram.frame_s), bands.hop
+    first, last, _ = own.indices(spectrogram.n_frames)
+    # Steps lie as they would if the recording were one piece: in multiples of the hop.
+    first_step, last_step = (-(-(before + frame) // hop) for frame in (first, last))
+    # Behind the last of its own frames the others serve: a step is not cut.
+    frames = slice(first_step * hop - before, last_step * hop - before)
+    levels = bands.of_recording(V[:, frames])
+    largest = float(levels.max(initial=0.0))
+    return Part(
+        bands=bands,
+        levels=(levels / np.float32(largest or 1.0)).astype(np.float16),
+        largest=largest,
+        peaks=peaks_of(spectrogram, V[:, own]),
+    )

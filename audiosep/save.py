@@ -6,13 +6,14 @@ import json
 import math
 import os
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
+from audiosep.chunks import CHUNK_S, chunks_of, spans_of
 from audiosep.errors import DictionaryError, OutputError, UsageError
 from audiosep.factorization_files import (
     FACTORIZATION_NAME,
@@ -26,19 +27,24 @@ from audiosep.io.evidence import (
     write_midi,
     write_text,
 )
-from audiosep.io.formats import Bits, Format, bits_from, check_format
-from audiosep.io.reading import sha256_of
-from audiosep.io.writing import beside, move_run, write, write_stems
+from audiosep.io.formats import Format, bits_from, check_format
+from audiosep.io.placing import beside, move_run
+from audiosep.io.header import sha256_of
+from audiosep.io.tapes import FileTape
+from audiosep.io.writing import Level, Piece, WrittenStems, write, write_pieces
 from audiosep.notes import notes_of
 from audiosep.transform import n_frames_of
-from audiosep.types import Audio, Factorization, Grouping, Melody, Onsets
+from audiosep.types import Audio, Factorization, Grouping, Melody, Onsets, Tape
 
 __all__ = [
     "RECORD_NAME",
+    "Facts",
     "Saved",
     "digest_of",
     "output_wanted",
     "read_record",
+    "recorded_files",
+    "save_pieces",
     "save_stems",
     "write_record",
 ]
@@ -46,22 +52,32 @@ __all__ = [
 RECORD_NAME = "audiosep.json"
 GROUPED_METHOD = "components"
 
+_NO_ONSETS = "one-shots are cut at the onsets of drums; use the preset drums."
 
-class _Separated(Protocol):
+
+class Facts(Protocol):
+    """What is known of a recording when all its stems have been given out."""
+
+    @property
+    def factorization(self) -> Factorization | None:
+        """As of a :class:`audiosep.separation.Separation`, and so are the others."""
+        ...
+
+    @property
+    def grouping(self) -> Grouping | None: ...  # noqa: D102
+    @property
+    def melody(self) -> Melody | None: ...  # noqa: D102
+    @property
+    def onsets(self) -> Onsets | None: ...  # noqa: D102
+    @property
+    def record(self) -> dict[str, Any]: ...  # noqa: D102
+
+
+class _Separated(Facts, Protocol):
     @property
     def stems(self) -> Mapping[str, Audio]: ...
     @property
     def mixture(self) -> Audio: ...
-    @property
-    def factorization(self) -> Factorization | None: ...
-    @property
-    def grouping(self) -> Grouping | None: ...
-    @property
-    def melody(self) -> Melody | None: ...
-    @property
-    def onsets(self) -> Onsets | None: ...
-    @property
-    def record(self) -> dict[str, Any]: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,12 +89,11 @@ class Saved:
     record: dict[str, Any]
 
 
-def _level(audio: Audio) -> dict[str, float | None]:
+def _decibels(level: Level) -> dict[str, float | None]:
     """Peak and root mean square in dB of full scale; None for silence."""
-    rms = math.sqrt(float(np.mean(np.square(audio.samples, dtype=np.float64))))
     return {
-        "peak_db": None if audio.peak == 0 else round(20 * math.log10(audio.peak), 2),
-        "rms_db": None if rms == 0 else round(20 * math.log10(rms), 2),
+        "peak_db": None if level.peak == 0 else round(20 * math.log10(level.peak), 2),
+        "rms_db": None if level.rms == 0 else round(20 * math.log10(level.rms), 2),
     }
 
 
@@ -131,45 +146,105 @@ def save_stems(
     UsageError
         If one-shots are wanted of a separation without onsets.
     """
-    began = time.perf_counter()
-    record = dict(separation.record)
+    if one_shots and separation.onsets is None:
+        raise UsageError(_NO_ONSETS)
+    return save_pieces(
+        _pieces(separation),
+        separation.mixture,
+        lambda: separation,
+        place,
+        format_name,
+        bits,
+        own_bits=separation.record["input"]["bits"],
+        one_shots=one_shots,
+        fresh=fresh,
+    )
+
+
+def _pieces(separation: _Separated) -> Iterator[Piece]:
+    """Stems in the pieces that they were made in, so that the same is written in the same way."""
+    mixture, analysis = separation.mixture, separation.record.get("analysis", {})
+    chunks = chunks_of(
+        mixture.n_samples,
+        mixture.sr,
+        analysis.get("hop_length", 1),
+        analysis.get("chunk_s", CHUNK_S),
+    )
+    for first, last in spans_of(chunks):
+        yield Piece(
+            stems={name: stem.samples[:, first:last] for name, stem in separation.stems.items()},
+            mixture=mixture.samples[:, first:last],
+        )
+
+
+def save_pieces(
+    pieces: Iterable[Piece],
+    mixture: Tape,
+    facts_of: Callable[[], Facts],
+    place: Path,
+    format_name: str = "wav",
+    bits: int | str | None = None,
+    *,
+    own_bits: int | str,
+    one_shots: int = 0,
+    fresh: bool = False,
+) -> Saved:
+    """Write stems as they come, and then what else there is, into the folder `place`.
+
+    Parameters
+    ----------
+    pieces : iterable of Piece
+        Of all stems, consecutive.
+    mixture : Tape
+        What they sum to.
+    facts_of : callable
+        Called when all pieces have been written; what it raises leaves nothing behind.
+    place, format_name, bits, one_shots, fresh
+        As for :func:`save_stems`.
+    own_bits : {16, 24, "float"}
+        Depth of the recording.
+
+    Returns
+    -------
+    Saved
+
+    Raises
+    ------
+    RefusedError, OutputError, ParameterError, UsageError
+        As for :func:`save_stems`.
+    """
     wanted = None if bits is None else bits_from(bits)
     format_ = check_format(format_name, wanted)
-    depth = bits_from(record["input"]["bits"]) if wanted is None else wanted
+    depth = bits_from(own_bits) if wanted is None else wanted
     warnings: list[str] = []
-    if one_shots and separation.onsets is None:
-        raise UsageError("one-shots are cut at the onsets of drums; use the preset drums.")
     if format_ == "flac" and depth == "float":
         depth = 24
         warnings.append("flac holds no float samples, so the stems have 24 bits.")
     target = _target(place)
+    clock = _Stopwatch()
     with beside(target) as folder:
-        written = write_stems(
-            folder, separation.stems, separation.mixture, bits=depth, format_=format_
-        )
+        written = write_pieces(folder, clock.outside(pieces), mixture, bits=depth, format_=format_)
+        facts = facts_of()
         extras = [
-            *_write_evidence(folder, separation),
-            *_write_one_shots(folder, separation, one_shots, format_, written.bits),
-            *_write_factorization(folder, separation, warnings),
+            *_write_evidence(folder, facts),
+            *_write_one_shots(folder, facts, written, one_shots, format_),
+            *_write_factorization(folder, facts, tuple(written.files), mixture, warnings),
         ]
-        record |= {
+        record = facts.record | {
             "null_test_db": written.null_test_db,
             "bits": written.bits,
             "output": output_wanted(format_name, bits, one_shots),
-            "warnings": [*record["warnings"], *warnings, *written.warnings],
+            "warnings": [*facts.record["warnings"], *warnings, *written.warnings],
             "stems": {
                 name: {
                     "file": file,
                     "sha256": digest_of(folder / file),
-                    **_level(separation.stems[name]),
+                    **_decibels(written.levels[name]),
                 }
                 for name, file in written.files.items()
             },
             "files": {file: {"sha256": digest_of(folder / file)} for file in extras},
-            "timings_s": {
-                **record["timings_s"],
-                "write": round(time.perf_counter() - began, 3),
-            },
+            "timings_s": {**facts.record["timings_s"], "write": clock.seconds()},
         }
         write_record(folder, record)
         # The record comes last and goes first: where it is, everything is.
@@ -177,7 +252,7 @@ def save_stems(
             folder,
             target,
             [*written.files.values(), *extras, RECORD_NAME],
-            [RECORD_NAME, *_recorded_files(read_record(target))],
+            [RECORD_NAME, *recorded_files(read_record(target))],
             fresh=fresh,
         )
     return Saved(
@@ -187,13 +262,37 @@ def save_stems(
     )
 
 
+class _Stopwatch:
+    """Seconds since it was made, without those in which pieces were waited for."""
+
+    def __init__(self) -> None:
+        self._began = time.perf_counter()
+        self._outside = 0.0
+
+    def outside(self, pieces: Iterable[Piece]) -> Iterator[Piece]:
+        """Give out what is waited for."""
+        coming = iter(pieces)
+        while True:
+            began = time.perf_counter()
+            piece = next(coming, None)
+            self._outside += time.perf_counter() - began
+            if piece is None:
+                return
+            yield piece
+            del piece  # or it would be there while the next one is waited for
+
+    def seconds(self) -> float:
+        """Return the seconds so far."""
+        return round(time.perf_counter() - self._began - self._outside, 3)
+
+
 def output_wanted(format_name: str, bits: int | str | None, one_shots: int) -> dict[str, Any]:
     """What was asked for, as the record keeps it: a run is done again where it differs."""
     wanted = {"format": format_name, "bits": None if bits is None else str(bits)}
     return wanted | ({"one_shots": one_shots} if one_shots else {})
 
 
-def _write_evidence(folder: Path, separation: _Separated) -> list[str]:
+def _write_evidence(folder: Path, separation: Facts) -> list[str]:
     """Write the melody and the onsets; return the names of the files."""
     files: list[str] = []
     if (melody := separation.melody) is not None:
@@ -211,34 +310,44 @@ def _write_evidence(folder: Path, separation: _Separated) -> list[str]:
 
 
 def _write_one_shots(
-    folder: Path, separation: _Separated, count: int, format_: Format, bits: Bits
+    folder: Path, facts: Facts, written: WrittenStems, count: int, format_: Format
 ) -> list[str]:
     """Write single strokes in the format of the stems; return the names of the files."""
-    if not count or separation.onsets is None:
+    if not count:
         return []
+    if facts.onsets is None:
+        raise UsageError(_NO_ONSETS)
     from audiosep.one_shots import cut_one_shots
 
-    cuts = cut_one_shots(separation.stems, separation.onsets, count)
-    container: Format = "wav" if bits == "float" else format_
+    tapes = {
+        name: FileTape.of_stem(folder / file, written.levels[name].peak)
+        for name, file in written.files.items()
+    }
+    container: Format = "wav" if written.bits == "float" else format_
     files = []
-    for name, audio in cuts.items():
+    for name, audio in cut_one_shots(tapes, facts.onsets, count).items():
         files.append(f"one-shot-{name}.{container}")
-        write(folder / files[-1], audio, bits=bits, format=container)
+        write(folder / files[-1], audio, bits=written.bits, format=container)
+    for tape in tapes.values():
+        tape.close()
     return files
 
 
-def _write_factorization(folder: Path, separation: _Separated, warnings: list[str]) -> list[str]:
+def _write_factorization(
+    folder: Path, facts: Facts, names: tuple[str, ...], mixture: Tape, warnings: list[str]
+) -> list[str]:
     """Write what regrouping needs, where the stems are grouped components; return the file's name.
 
     Only stems that are masked by nothing but these components can be made of them again: other
     methods add gains of channels, backgrounds or fewer bands.
     """
-    if separation.record["method"] != GROUPED_METHOD:
+    if facts.record["method"] != GROUPED_METHOD:
         return []
-    factorization, grouping = separation.factorization, separation.grouping
-    if factorization is None or grouping is None or grouping.names != tuple(separation.stems):
+    factorization, grouping = facts.factorization, facts.grouping
+    if factorization is None or grouping is None or grouping.names != names:
         return []
-    analysis, mixture = separation.record["analysis"], separation.mixture
+    kept = {field.name for field in fields(StoredFactorization)}
+    analysis = {key: value for key, value in facts.record["analysis"].items() if key in kept}
     n_frames = n_frames_of(mixture.n_samples, analysis["hop_length"])
     shape = (1 + analysis["n_fft"] // 2, n_frames)
     if (len(factorization.templates), factorization.activations.shape[1]) != shape:
@@ -253,10 +362,10 @@ def _write_factorization(folder: Path, separation: _Separated, warnings: list[st
             n_channels=mixture.n_channels,
             **analysis,
         )
+        save_factorization(stored, folder / FACTORIZATION_NAME)
     except DictionaryError as error:  # the stems are worth more than what can be done with them
         warnings.append(f"these stems cannot be regrouped: {error}")
         return []
-    save_factorization(stored, folder / FACTORIZATION_NAME)
     return [FACTORIZATION_NAME]
 
 
@@ -300,8 +409,8 @@ def write_record(folder: Path, record: dict[str, Any]) -> None:
         raise OutputError(f"cannot write {RECORD_NAME}: {error.strerror}.") from None
 
 
-def _recorded_files(record: dict[str, Any] | None) -> list[str]:
-    """File names in a record that anyone may have written: nothing outside its folder."""
+def recorded_files(record: dict[str, Any] | None) -> list[str]:
+    """Return file names in a record that anyone may have written: nothing outside its folder."""
     stems, files = (record or {}).get("stems"), (record or {}).get("files")
     entries = stems.values() if isinstance(stems, dict) else ()
     names = [entry.get("file") for entry in entries if isinstance(entry, dict)]

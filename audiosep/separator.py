@@ -1,42 +1,41 @@
-"""The whole pipeline on one screen: recording, spectrogram, models, masks, stems, record."""
+"""All settings of a separation, and what can be done with them."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-import time
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
-from audiosep._version import __version__
+from audiosep.chunks import CHUNK_S
 from audiosep.dictionary_files import load_dictionary
-from audiosep.errors import ParameterError, UsageError
-from audiosep.examples import Heard, examples_from, hear_examples, identity_of
-from audiosep.io.reading import sha256_of
-from audiosep.labels import problem_of_labels
-from audiosep.loading import load_mixture
+from audiosep.errors import ParameterError, RefusedError, UsageError
+from audiosep.examples import identity_of
+from audiosep.io.header import sha256_of
+from audiosep.loading import load_mixture, load_tape
 from audiosep.masks import exponent_from
-from audiosep.methods import MethodSettings, load_method
+from audiosep.memory import LEAST_CHUNK_S, available_bytes, chunk_s_within, memory_of
 from audiosep.methods.base import Quality
 from audiosep.nmf.divergence import beta_from
+from audiosep.pipeline import Clock, begin
+from audiosep.prediction import check_room, fewest_stems
 from audiosep.presets import DEFAULT_PRESET, Preset, load_preset, preset_for
-from audiosep.render import Analysis, render
+from audiosep.save import Facts, Saved, save_pieces
 from audiosep.scores import Score
 from audiosep.separation import Separation
-from audiosep.threads import one_blas_thread, resolve_threads
-from audiosep.transform import stft
-from audiosep.types import (
-    Audio,
-    Progress,
-    ignore_progress,
-    whole_number,
-)
+from audiosep.streaming import WINDOW_S as STREAM_WINDOW_S
+from audiosep.streaming import Stream
+from audiosep.streaming_setup import stream_of
+from audiosep.threads import one_blas_thread
+from audiosep.told import check_told
+from audiosep.types import Audio, Progress, Tape, ignore_progress, whole_number
 
-__all__ = ["MOST_COMPONENTS", "MOST_SOURCES", "Separator", "separate"]
+__all__ = ["AUTO", "MOST_COMPONENTS", "MOST_SOURCES", "Separator"]
 
 MOST_SOURCES = 64
 MOST_COMPONENTS = 1000
@@ -118,7 +117,9 @@ class Separator:
 
     def __post_init__(self) -> None:
         recipe = self.recipe()
-        self._check_told(recipe)
+        told = check_told(self, recipe, MOST_SOURCES)
+        object.__setattr__(self, "examples", told.examples)
+        object.__setattr__(self, "score", told.score)
         if self.dictionary is not None:
             self._check_dictionary(recipe)
         self._normalise("n_sources", 1, MOST_SOURCES)
@@ -168,53 +169,6 @@ class Separator:
         told = {"examples": bool(self.examples), "score": self.score is not None}
         return load_preset(preset_for(self.preset, **told))
 
-    def _check_told(self, recipe: Preset) -> None:
-        """Read what was told before any work is done, and refuse what this recipe cannot use."""
-        if self.examples and self.score is not None:
-            raise UsageError("examples and a score cannot be told at once; leave one of them out.")
-        if self.examples and not recipe.examples:
-            raise UsageError(
-                f"the preset {self.preset} takes no examples; leave out the preset or the examples."
-            )
-        if recipe.examples == "needed" and not self.examples:
-            raise UsageError(
-                f"the preset {self.preset} needs examples of the sources; give --example NAME=FILE."
-            )
-        if self.score is not None and not recipe.score:
-            raise UsageError(
-                f"the preset {self.preset} takes no score; leave out the preset or the score."
-            )
-        if recipe.score == "needed" and self.score is None:
-            raise UsageError(f"the preset {self.preset} needs a score; give --score FILE.")
-        if self.quality not in get_args(Quality):
-            raise UsageError(f"quality {self.quality!r} is unknown; use high or fast.")
-        for name in ("n_free", "rest"):
-            takes = recipe.examples == "needed" or recipe.score
-            if getattr(self, name) is not None and not takes:
-                raise UsageError(
-                    f"{name}={getattr(self, name)!r} is for what no example and no track of a "
-                    "score explains; give an example or a score, and no other preset."
-                )
-        if not isinstance(self.examples or {}, Mapping):
-            raise ParameterError(
-                "examples must be a mapping of names to sounds, such as {'dog': 'dog.wav'}."
-            )
-        if not isinstance(self.score, str | os.PathLike | Score | None):
-            raise ParameterError("score must be a file or a Score.")
-        names = tuple(self.examples or ())
-        if self.rest is not None:
-            if problem := problem_of_labels((self.rest,)):
-                raise UsageError(problem)
-            if problem_of_labels((*names, self.rest)) or self.rest in names:
-                raise UsageError(f"{self.rest!r} names an example; the rest needs another name.")
-        if len(names) >= MOST_SOURCES:
-            raise UsageError(f"{len(names)} examples are too many; use at most {MOST_SOURCES - 1}.")
-        object.__setattr__(self, "examples", examples_from(self.examples or {}) or None)
-        if self.score is not None and not isinstance(self.score, Score):
-            from audiosep.scores import read_score  # parsers of files: not at start-up
-
-            object.__setattr__(self, "score", read_score(self.score))
-
     def _check_dictionary(self, recipe: Preset) -> None:
         """Refuse a file that is no dictionary before any work is done."""
         if not recipe.dictionary:
@@ -223,20 +177,36 @@ class Separator:
         load_dictionary(path)
         object.__setattr__(self, "dictionary", path)
 
-    def settings(self) -> dict[str, Any]:
-        """All settings that decide about the result, as given, in JSON types."""
+    def settings(self, read: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """All settings that decide about the result, as given, in JSON types.
+
+        Parameters
+        ----------
+        read : mapping, optional
+            What was in the files when they were read, where they were: they may be others by now.
+        """
         given = {field.name: getattr(self, field.name) for field in fields(self)}
         del given["n_threads"]
+        read = read or {}
         if self.examples:
-            given["examples"] = identity_of(self.examples)
+            given["examples"] = read.get("examples") or identity_of(self.examples)
         if isinstance(self.score, Score):
             given["score"] = hashlib.sha256(repr(self.score).encode()).hexdigest()
         if self.dictionary is not None:  # what counts is its content
-            given["dictionary"] = sha256_of(Path(self.dictionary))
+            given["dictionary"] = read.get("dictionary") or sha256_of(Path(self.dictionary))
         return given
 
-    def _number_of_components(self) -> int | None:
+    def number_of_components(self) -> int | None:
+        """Return the wanted number of components, where it is a number."""
         return self.n_components if isinstance(self.n_components, int) else None
+
+    def counts_components(self) -> bool:
+        """Whether the number of components is to be found out."""
+        return self.n_components == AUTO
+
+    def divergence(self) -> float | None:
+        """Return beta as a number; None where the recipe decides."""
+        return None if self.beta is None else beta_from(self.beta)
 
     def n_stems(self) -> int:
         """How many stems there may be."""
@@ -244,7 +214,8 @@ class Separator:
             return len(self.score.tracks) + 1
         if self.examples and self.recipe().examples == "needed":
             return len(self.examples) + 1
-        return self.n_sources or self.recipe().n_sources
+        recipe = self.recipe()
+        return self.n_sources or recipe.most_sources or recipe.n_sources
 
     def separate(
         self,
@@ -283,184 +254,184 @@ class Separator:
         RefusedError
             If the recording is longer than what fits into free memory.
         """
-        clock = _Clock()
+        clock = Clock()
         progress("read", 0.0)
-        recipe = self.recipe()
         mixture, about = load_mixture(
             source,
             sr,
             start=start,
             duration=duration,
             n_sources=self.n_stems(),
-            voice=recipe.follows_voice,
+            voice=self.recipe().follows_voice,
+            in_chunks=True,
         )
         clock.lap("read")
-        threads = resolve_threads(self.n_threads)
-        reasons: tuple[str, ...] = ()
-        heard = self._hear(recipe, mixture, about, threads, progress)
-        settings = MethodSettings(
-            n_sources=self.n_sources,
-            n_components=self._number_of_components(),
-            count_components=self.n_components == AUTO,
-            beta=None if self.beta is None else beta_from(self.beta),
-            max_iter=self.max_iter,
-            dictionary=None if self.dictionary is None else load_dictionary(self.dictionary),
-            examples=heard.dictionaries,
-            n_free=self.n_free,
-            rest=self.rest,
-            score=self.score if isinstance(self.score, Score) else None,
-            quality=self.quality,
-            seed=self.seed,
-            n_threads=threads,
-        )
+        run = begin(self, mixture, about, clock, CHUNK_S, progress)
+        stems: dict[str, npt.NDArray[np.float32]] = {}
+        at = 0
         with one_blas_thread():
-            if recipe.chooses:
-                from audiosep.methods.auto import choose_recipe  # compiles: not at start-up
-
-                choice = choose_recipe(mixture, recipe, settings)
-                recipe, reasons = choice.recipe, (choice.reason,)
-                clock.lap("choose")
-            progress("transform", 0.0)
-            spectrogram = stft(mixture, window_s=recipe.window_s, n_threads=threads)
-            clock.lap("transform")
-            models = load_method(recipe.method)(spectrogram, settings, progress)
-            clock.lap("model")
-            exponent = recipe.mask_exponent if self.mask_exponent is None else self.mask_exponent
-            analysis = Analysis.of(spectrogram)
-            del spectrogram  # for long recordings the largest of all
-            stems = render(mixture, models, analysis, exponent, threads, progress)
-            clock.lap("render")
-        result = models.factorization
-        record: dict[str, Any] = {
-            "audiosep": __version__,
-            "preset": self.preset,
-            "examples": heard.about,
-            "method": recipe.method,
-            "seed": self.seed,
-            "settings": self.settings(),
-            "analysis": {
-                "mask_exponent": exponent,
-                **asdict(analysis),
-            },
-            "input": about["input"],
-            "notes": [*reasons, *heard.notes, *models.notes],
-            "warnings": [*about["warnings"], *heard.warnings, *models.warnings],
-            "losses": list(models.losses),
-            "n_iter": max(0, len(models.losses) - 1),
-            "stop": None if models.stop is None else models.stop.value,
-            "timings_s": clock.laps,
-        }
+            for piece in run.chunked.pieces():
+                n = piece.mixture.shape[1]
+                for name, part in piece.stems.items():
+                    if n == mixture.n_samples:
+                        stems[name] = part
+                        continue
+                    if name not in stems:
+                        stems[name] = np.empty_like(mixture.samples)
+                    stems[name][:, at : at + n] = part
+                at += n
+                del piece, part  # or they would be there while the next ones are made
+        facts = run.facts()
         return Separation(
-            stems=stems,
+            stems={name: Audio(samples=stem, sr=mixture.sr) for name, stem in stems.items()},
             mixture=mixture,
-            factorization=result,
-            grouping=models.grouping,
-            melody=models.melody,
-            onsets=models.onsets,
-            record=record,
+            factorization=facts.factorization,
+            grouping=facts.grouping,
+            melody=facts.melody,
+            onsets=facts.onsets,
+            record=facts.record,
         )
 
-    def _hear(
+    def split(
         self,
-        recipe: Preset,
-        mixture: Audio,
-        about: dict[str, Any],
-        n_threads: int,
-        progress: Progress,
-    ) -> Heard:
-        if not self.examples:
-            return Heard(dictionaries=(), about={}, notes=(), warnings=())
+        source: str | os.PathLike[str] | npt.ArrayLike | Audio,
+        directory: str | os.PathLike[str],
+        sr: int | None = None,
+        *,
+        format: str = "wav",  # noqa: A002
+        bits: int | str | None = None,
+        one_shots: int = 0,
+        fresh: bool = False,
+        start: float = 0.0,
+        duration: float | None = None,
+        max_memory: int | None = None,
+        progress: Progress = ignore_progress,
+    ) -> Saved:
+        """Take a recording of any length apart into a folder, in memory that does not grow with it.
+
+        The stems are those of :meth:`separate`, and the files those of
+        :meth:`audiosep.Separation.save`, byte for byte; but they are never in memory as a whole.
+
+        Parameters
+        ----------
+        source, sr, start, duration, progress
+            As for :meth:`separate`.
+        directory, format, bits, one_shots
+            As for :meth:`audiosep.Separation.save`.
+        fresh : bool
+            Refuse to replace anything: `directory` was free when the work began.
+        max_memory : int, optional
+            Bytes that may be used beside those of the program itself; by default half of what is
+            free. Where it is short, the recording is taken apart in shorter chunks than otherwise,
+            and the stems differ a little from those made with more.
+
+        Returns
+        -------
+        Saved
+
+        Raises
+        ------
+        InputError
+            If the recording cannot be used, or changes meanwhile.
+        UsageError
+            If an array comes without its rate or with `start` or `duration`, a file with a rate,
+            or one-shots are wanted where there are no onsets.
+        RefusedError
+            If not even short chunks fit into the memory that may be used, or something has appeared
+            at `directory` meanwhile.
+        OutputError
+            If the stems cannot be written.
+        ParameterError
+            If the format cannot hold them.
+        """
+        clock = Clock()
+        progress("read", 0.0)
+        loaded = load_tape(source, sr, start=start, duration=duration)
+        clock.lap("read")
+        chunk_s = self._chunk_s(loaded.tape, max_memory)
+        own_bits = loaded.about["input"]["bits"]
+        check_room(
+            Path(os.fspath(directory)),
+            loaded.tape.n_samples,
+            loaded.tape.n_channels,
+            fewest_stems(self.recipe().name, self.n_stems()),
+            own_bits if bits is None else bits,
+            format,
+        )
+        run = begin(self, loaded.tape, loaded.about, clock, chunk_s, progress)
+
+        def facts() -> Facts:
+            loaded.check()
+            return run.facts()
+
         with one_blas_thread():
-            return hear_examples(
-                self.examples,
-                mixture,
-                about["path"],
-                window_s=recipe.window_s,
-                n_components=self._number_of_components(),
-                seed=self.seed,
-                n_threads=n_threads,
-                progress=progress,
+            return save_pieces(
+                run.chunked.pieces(),
+                loaded.tape,
+                facts,
+                Path(os.fspath(directory)),
+                format,
+                bits,
+                own_bits=own_bits,
+                one_shots=whole_number("one_shots", one_shots, 0),
+                fresh=fresh,
             )
 
+    def stream(
+        self,
+        blocks: Iterable[npt.ArrayLike] | None = None,
+        sr: int | None = None,
+        *,
+        window_s: float = STREAM_WINDOW_S,
+        latency_s: float | None = None,
+    ) -> Stream:
+        """Take a sound apart while it comes in, by `examples` or the templates of `dictionary`.
 
-def separate(
-    source: str | os.PathLike[str] | npt.ArrayLike | Audio,
-    sr: int | None = None,
-    *,
-    preset: str = DEFAULT_PRESET,
-    n_sources: int | None = None,
-    n_components: int | str | None = None,
-    beta: float | str | None = None,
-    max_iter: int | None = None,
-    mask_exponent: float | None = None,
-    dictionary: str | os.PathLike[str] | None = None,
-    examples: Mapping[str, Any] | None = None,
-    n_free: int | None = None,
-    rest: str | None = None,
-    score: str | os.PathLike[str] | Score | None = None,
-    quality: Quality = "high",
-    seed: int = 0,
-    n_threads: int | None = None,
-    start: float = 0.0,
-    duration: float | None = None,
-    progress: Progress = ignore_progress,
-) -> Separation:
-    """Take a recording apart: ``separate("mix.wav").save("separated/mix")``.
+        What is told is learnt before the first block; what is for whole recordings does not count.
 
-    Parameters
-    ----------
-    source : path-like, Audio or array_like [shape=(n_samples,) or (n_channels, n_samples)]
-        A sound file, or samples at full scale 1.0. Never changed.
-    sr : int, optional
-        Sample rate in Hz; needed with an array.
-    preset, n_sources, n_components, beta, max_iter, mask_exponent, dictionary, examples, n_free, \
-    rest, score, quality, seed, n_threads
-        See :class:`Separator`.
-    start, duration : float
-        Part of a file in seconds.
-    progress : callable
-        Called as ``progress(stage, fraction)``.
+        Parameters
+        ----------
+        blocks : iterable of array_like [shape=(n_samples,) or (n_channels, n_samples)], optional
+            Consecutive samples at full scale 1.0, of any lengths; by default they are given to
+            :meth:`audiosep.streaming.Stream.feed` as they come.
+        sr : int
+            Sample rate in Hz.
+        window_s, latency_s : float
+            Window and wanted latency in seconds, see :class:`audiosep.streaming.Stream`.
 
-    Returns
-    -------
-    Separation
+        Returns
+        -------
+        audiosep.streaming.Stream
+            Iterate over it for the stems of each block. It tells its latency.
 
-    Raises
-    ------
-    InputError
-        If the recording cannot be used.
-    UsageError
-        If a setting does not exist, does not fit or is out of range.
-    RefusedError
-        If the recording is longer than what fits into free memory.
-    """
-    separator = Separator(
-        preset=preset,
-        n_sources=n_sources,
-        n_components=n_components,
-        beta=beta,
-        max_iter=max_iter,
-        mask_exponent=mask_exponent,
-        dictionary=dictionary,
-        examples=examples,
-        n_free=n_free,
-        rest=rest,
-        score=score,
-        quality=quality,
-        seed=seed,
-        n_threads=n_threads,
-    )
-    return separator.separate(source, sr, start=start, duration=duration, progress=progress)
+        Raises
+        ------
+        UsageError
+            If it was not told what the sources sound like, or by parts of a recording, which there
+            is none of yet.
+        InputError, DictionaryError
+            If an example or the dictionary cannot be used.
+        """
+        return stream_of(self, blocks, sr, window_s=window_s, latency_s=latency_s)
 
+    def memory_needed(self, n_samples: int, n_channels: int, sr: int) -> int:
+        """Bytes that :meth:`split` takes for a recording, beside those of the program itself."""
+        return memory_of(self.recipe().name, n_samples, n_channels, self.n_stems(), sr)
 
-class _Clock:
-    """Seconds between laps."""
-
-    def __init__(self) -> None:
-        self.laps: dict[str, float] = {}
-        self._last = time.perf_counter()
-
-    def lap(self, name: str) -> None:
-        now = time.perf_counter()
-        self.laps[name] = round(now - self._last, 3)
-        self._last = now
+    def _chunk_s(self, tape: Tape, max_memory: int | None) -> float:
+        """Longest chunk that fits into the memory that may be used."""
+        if max_memory is None:
+            free = available_bytes()
+            if free is None:
+                return CHUNK_S
+            max_memory = free // 2
+        about = (self.recipe().name, tape.n_samples, tape.n_channels, self.n_stems(), tape.sr)
+        chunk_s = chunk_s_within(max_memory, *about)
+        if chunk_s is None:
+            least = memory_of(*about, chunk_s=LEAST_CHUNK_S)
+            raise RefusedError(
+                f"taking it apart takes about {least / 1e6:.0f} MB of memory, even in short "
+                f"chunks, and {max_memory / 1e6:.0f} MB may be used; free some, or allow more with "
+                "--max-memory."
+            )
+        return chunk_s

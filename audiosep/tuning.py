@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from audiosep.types import Spectrogram
 
-__all__ = ["tuning_of"]
+__all__ = ["peaks_of", "tuning_from", "tuning_of"]
 
 _Matrix = npt.NDArray[np.float32]
 
@@ -41,10 +41,35 @@ def tuning_of(spectrogram: Spectrogram, V: _Matrix) -> float:
     float
         427.5 to 452.9 Hz; 440 where nothing has a pitch.
     """
+    return tuning_from(peaks_of(spectrogram, V))
+
+
+def tuning_from(peaks: complex) -> float:
+    """As :func:`tuning_of`, from the sum of what :func:`peaks_of` gives of all parts."""
+    if abs(peaks) == 0.0:
+        return _A4_HZ
+    return float(_A4_HZ * 2.0 ** (np.angle(peaks) / (2 * np.pi) / 12.0))
+
+
+def peaks_of(spectrogram: Spectrogram, V: _Matrix) -> complex:
+    """Sum of the directions of all spectral peaks on a circle of one semitone.
+
+    Parameters
+    ----------
+    spectrogram : Spectrogram
+        For its frequencies.
+    V : np.ndarray [shape=(n_bins, n_frames), dtype=float32]
+        Its magnitudes.
+
+    Returns
+    -------
+    complex
+        0 where nothing has a pitch.
+    """
     hz = spectrogram.bin_hz
     first, last = max(2, round(_PEAKS_HZ[0] / hz)), min(len(V) - 2, round(_PEAKS_HZ[1] / hz))
     if last - first < 8:
-        return _A4_HZ
+        return 0j
     total = 0j
     step = max(1, V.shape[1] // _MOST_FRAMES)
     for begin in range(0, V.shape[1], _BLOCK_FRAMES * step):
@@ -59,6 +84,4 @@ def tuning_of(spectrogram: Spectrogram, V: _Matrix) -> float:
         exact = (first + at + np.clip(shift, -0.5, 0.5)) * hz
         semitones = 12.0 * np.log2(exact / _A4_HZ)
         total += np.sum(mid[at, frame] * np.exp(2j * np.pi * semitones))
-    if abs(total) == 0.0:
-        return _A4_HZ
-    return float(_A4_HZ * 2.0 ** (np.angle(total) / (2 * np.pi) / 12.0))
+    return complex(total)

@@ -6,12 +6,13 @@ import operator
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from audiosep.errors import InputError, ParameterError
+from audiosep.evidence import Melody, Onsets
 
 __all__ = [
     "Audio",
@@ -25,6 +26,7 @@ __all__ = [
     "SourceModels",
     "Spectrogram",
     "Stop",
+    "Tape",
 ]
 
 FloatArray = npt.NDArray[np.floating[Any]]
@@ -138,6 +140,38 @@ class Audio:
         """Largest absolute sample."""
         return float(max(self.samples.max(), -self.samples.min()))
 
+    def part(self, first: int, last: int) -> Audio:
+        """Samples from `first` up to, but without, `last`; not copied."""
+        return Audio(samples=self.samples[:, first:last], sr=self.sr)
+
+
+class Tape(Protocol):
+    """A recording that is read part by part: an :class:`Audio`, or a file of any length."""
+
+    @property
+    def sr(self) -> int:
+        """Sample rate in Hz."""
+        ...
+
+    @property
+    def n_channels(self) -> int:
+        """Number of channels."""
+        ...
+
+    @property
+    def n_samples(self) -> int:
+        """Length in samples."""
+        ...
+
+    @property
+    def peak(self) -> float:
+        """Largest absolute sample."""
+        ...
+
+    def part(self, first: int, last: int) -> Audio:
+        """Samples from `first` up to, but without, `last`."""
+        ...
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Spectrogram:
@@ -189,8 +223,19 @@ class Spectrogram:
         """Distance between frames in seconds."""
         return self.hop_length / self.sr
 
-    def magnitude(self) -> npt.NDArray[np.float32]:
+    def largest(self) -> float:
+        """Largest magnitude in any channel."""
+        firsts = range(0, self.n_frames, _BLOCK)
+        return max(float(np.abs(self.values[..., at : at + _BLOCK]).max()) for at in firsts)
+
+    def magnitude(self, peak: float = 0.0) -> npt.NDArray[np.float32]:
         """Root mean square over the channels of the magnitudes.
+
+        Parameters
+        ----------
+        peak : float >= 0
+            Largest magnitude of what these frames are a part of: with it parts have the very
+            bytes of the whole. By default their own.
 
         Returns
         -------
@@ -205,7 +250,7 @@ class Spectrogram:
                 frames[block] = np.abs(self.values[0, :, block].T)
             return frames.T
         # Scaled by the peak first: squares of very loud or very quiet input leave float32.
-        peak = max(float(np.abs(self.values[..., block]).max()) for block in blocks)
+        peak = peak or self.largest()
         if peak == 0.0:
             return frames.T
         for block in blocks:
@@ -290,89 +335,6 @@ class Grouping:
     weights: FloatArray
     names: tuple[str, ...]
     confidence: FloatArray
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Melody:
-    """Pitch of a voice over time.
-
-    Parameters
-    ----------
-    times_s : np.ndarray [shape=(n,), dtype=float64]
-        Middle of each frame in seconds, increasing.
-    f0_hz : np.ndarray [shape=(n,), dtype=float64]
-        Fundamental frequency in Hz; 0 where nothing sings.
-    strengths : np.ndarray [shape=(n,), dtype=float64]
-        0 to 1: how much there is of it.
-
-    Raises
-    ------
-    ParameterError
-        If the shapes differ or a value is out of range.
-    """
-
-    times_s: npt.NDArray[np.float64]
-    f0_hz: npt.NDArray[np.float64]
-    strengths: npt.NDArray[np.float64]
-
-    def __post_init__(self) -> None:
-        _check_times(self.times_s)
-        _check_values("f0_hz", self.f0_hz, self.times_s, np.inf)
-        _check_values("strengths", self.strengths, self.times_s, 1.0)
-        if self.f0_hz.size > 1 and np.diff(self.times_s).min() <= 0:
-            raise ParameterError("times_s must increase.")
-
-    @property
-    def voiced(self) -> npt.NDArray[np.bool_]:
-        """Where something sings."""
-        return self.f0_hz > 0
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Onsets:
-    """When something was struck, and what.
-
-    Parameters
-    ----------
-    times_s : np.ndarray [shape=(n,), dtype=float64]
-        In seconds, never falling.
-    labels : tuple of str
-        What was struck at each of them, for example ``"kick"``.
-    strengths : np.ndarray [shape=(n,), dtype=float64]
-        0 to 1, relative to the loudest of the same label.
-
-    Raises
-    ------
-    ParameterError
-        If the lengths differ or a value is out of range.
-    """
-
-    times_s: npt.NDArray[np.float64]
-    labels: tuple[str, ...]
-    strengths: npt.NDArray[np.float64]
-
-    def __post_init__(self) -> None:
-        _check_times(self.times_s)
-        _check_values("strengths", self.strengths, self.times_s, 1.0)
-        if len(self.labels) != self.times_s.size:
-            raise ParameterError(f"{len(self.labels)} labels for {self.times_s.size} onsets.")
-        if self.times_s.size > 1 and np.diff(self.times_s).min() < 0:
-            raise ParameterError("times_s must not fall.")
-
-
-def _check_times(times_s: npt.NDArray[np.float64]) -> None:
-    if times_s.ndim != 1 or not np.isfinite(times_s).all():
-        raise ParameterError(f"times_s must be finite and of one axis, got {times_s.shape}.")
-
-
-def _check_values(
-    name: str, values: npt.NDArray[np.float64], times_s: npt.NDArray[np.float64], top: float
-) -> None:
-    inside = np.isfinite(values).all() and ((values >= 0) & (values <= top)).all()
-    if values.shape != times_s.shape or not inside:
-        raise ParameterError(
-            f"{name} must be {times_s.size} numbers from 0 to {top:g}, one for each time."
-        )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -62,7 +62,3 @@ def comb(pitch: int, spectrogram) -> np.ndarray:  # type: ignore[no-untyped-def]
             near = np.abs(hz - h * f0) <= half
             out[near] = np.maximum(out[near], 1.0 / h)
     return out
-
-
-SCORE_PEERS = {"combs and gates": combs_and_gates}
-"""Re-creations, by name."""

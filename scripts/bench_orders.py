@@ -51,7 +51,12 @@ class Song:
 
     def band_without(self, voice: np.ndarray) -> np.ndarray:
         """Shares of drums, bass and other in what a voice leaves, (3, bins, frames)."""
-        found = estimate_masks(self.spectrogram, MethodSettings(), ignore_progress, taken=voice)
+        found = estimate_masks(
+            self.spectrogram,
+            MethodSettings(),
+            ignore_progress,
+            taken=lambda first, last: voice[:, first:last].T,
+        )
         return found.bands.expand(found.masks)[:, 0]
 
     @cached_property

@@ -1,19 +1,31 @@
-"""Folders at scale: many short files, several at once, and killed on the way.
+"""Recordings of any length, and folders at scale: memory, time, predictions, what is killed.
 
-    python scripts/bench_scale.py [--files 1000] [--broken 10] [--jobs 2] [--preset components]
+    python scripts/bench_scale.py [--only length speed ...] [--quick] [--minutes 5 60 300]
+    python scripts/bench_scale.py --only predictions [--presets stems vocals ...]
+    python scripts/bench_scale.py --calibrate [--presets stems vocals ...]
 
-Made-up recordings of --seconds each (tones and bursts, one core) are separated by
-``audiosep split FOLDER -r``, as whole processes. Three rows:
+Made-up recordings (the shipped examples again and again, with level, place and noise that move
+slowly; tones and bursts for folders) are separated by ``audiosep split``, as whole processes with
+one thread. Rows:
 
-- what a recording costs in a batch beyond its separation: the time of the whole run, without the
-  start of the program, per recording, less what the records say that reading, modelling and
-  rendering took. Writing and checking the stems is part of the cost.
-- how much faster --jobs is than ``--jobs 1``, on --long recordings of --long-seconds each.
-- a folder with broken files whose run is killed twice with SIGKILL and then run to its end:
-  whether the tree is that of an uninterrupted run, and what temporary files are left.
+- length: peak memory and time of stereo recordings at 44.1 kHz of --minutes, and how both compare
+  with what the dry run said. Five hours take 3.2 GB and their stems 9.5 GB in the temporary folder
+  (TMPDIR). --quick takes 1, 5 and 15 minutes.
+- predictions (only when asked for): the same of all presets, rates and channels.
+- overhead: what a recording costs in a batch beyond its separation: the time of the whole run,
+  without the start of the program, per recording, less what the records say that reading,
+  modelling and rendering took. Writing and checking the stems is part of the cost.
+- speed: how much faster --jobs is than ``--jobs 1``, on --long recordings of --long-seconds each.
+- killed: a folder with broken files whose run is killed twice with SIGKILL and then run to its
+  end: whether the tree is that of an uninterrupted run, and what temporary files are left.
+- cluster: the same recordings as for speed on a Dask cluster of two workers on this machine, one
+  of which is killed while both are at work.
+- paper (only when asked for): no run; what a large archive would take on many machines, computed
+  from the measured costs and what --cores, --store-gb-s and others say there is.
 
-The machine should do nothing else; the load is printed. Presets other than ``components`` cost
-more per recording, and the same beyond it.
+``--calibrate`` measures what presets cost, and writes audiosep/costs.toml, from which the dry run
+predicts. Memory is the peak of the process, as the system counts it. The machine should do nothing
+else; the load is printed, and times of processors are compared where other work would spoil them.
 """
 
 from __future__ import annotations
@@ -21,7 +33,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
 import signal
 import statistics
 import subprocess
@@ -32,40 +43,53 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import soundfile
+from _scale_cluster import cluster
+from _scale_costs import calibrate
+from _scale_length import length, predictions
+from _scale_paper import paper
+from _scale_runs import ENVIRONMENT, Line, contents, make_folder
 
-SR = 44_100
 SETTINGS = ["--iterations", "30", "-q"]
 MODELLING = ("read", "choose", "transform", "model", "render")
-ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Line:
-    """One goal, and what was measured."""
-
-    what: str
-    goal: str
-    measured: str
-    reached: bool
 
 
 def main() -> None:
     """Measure and print a table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
-    parser.add_argument("--files", type=int, default=1000)
+    parser.add_argument("--only", nargs="+", choices=[*MEASURES], default=[*USUAL])
+    parser.add_argument("--calibrate", action="store_true", help="write audiosep/costs.toml")
+    parser.add_argument("--quick", action="store_true", help="shorter recordings, fewer files")
+    parser.add_argument("--minutes", type=float, nargs="+", help="lengths of recordings")
+    parser.add_argument("--length-preset", default="stems", help="preset for length")
+    parser.add_argument("--presets", nargs="+", help="presets to predict for, or to calibrate")
+    parser.add_argument("--scale", type=float, default=1.0, help=argparse.SUPPRESS)
+    parser.add_argument("--costs", type=Path, help="where --calibrate writes to")
+    parser.add_argument("--files", type=int)
     parser.add_argument("--broken", type=int, default=10)
     parser.add_argument("--seconds", type=float, default=1.0)
     parser.add_argument("--long", type=int, default=12)
     parser.add_argument("--long-seconds", type=float, default=20.0)
     parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--preset", default="components")
-    parser.add_argument("--only", nargs="*", choices=[*MEASURES], default=[*MEASURES])
+    parser.add_argument("--preset", default="components", help="preset for folders")
+    on_paper = parser.add_argument_group("on paper")
+    on_paper.add_argument("--hours", type=float, default=1e6, help="hours of sound")
+    on_paper.add_argument("--cores", type=int, default=64, help="of each machine")
+    on_paper.add_argument("--memory-gb", type=float, default=128.0, help="of each machine")
+    on_paper.add_argument("--disk-gb-s", type=float, default=1.0, help="of each machine")
+    on_paper.add_argument("--network-gbit-s", type=float, default=10.0, help="of each machine")
+    on_paper.add_argument("--store-gb-s", type=float, default=10.0, help="of all together")
+    on_paper.add_argument("--flac", type=float, default=1.0, help="what FLAC leaves of a stem")
     arguments = parser.parse_args()
+    if arguments.files is None:
+        arguments.files = 100 if arguments.quick else 1000
     load = os.getloadavg()[0]
-    print(f"{len(os.sched_getaffinity(0))} processors, load {load:.1f} before the start")
+    print(
+        f"{len(os.sched_getaffinity(0))} processors, load {load:.1f} before the start", flush=True
+    )
     with tempfile.TemporaryDirectory() as folder:
+        if arguments.calibrate:
+            calibrate(arguments, Path(folder))
+            return
         lines = [
             line for name in arguments.only for line in MEASURES[name](arguments, Path(folder))
         ]
@@ -138,7 +162,16 @@ def killed(arguments: argparse.Namespace, folder: Path) -> Iterator[Line]:
     )
 
 
-MEASURES = {"overhead": overhead, "speed": speed, "killed": killed}
+MEASURES = {
+    "length": length,
+    "predictions": predictions,
+    "overhead": overhead,
+    "speed": speed,
+    "killed": killed,
+    "cluster": cluster,
+    "paper": paper,
+}
+USUAL = ("length", "overhead", "speed", "killed", "cluster")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,37 +215,6 @@ def kill_at(tapes: Path, out: Path, arguments: argparse.Namespace, n_records: in
         while process.poll() is None and len(list(out.rglob("audiosep.json"))) < n_records:
             time.sleep(0.2)
         process.send_signal(signal.SIGKILL)
-
-
-def contents(out: Path) -> dict[str, object]:
-    """All files below a folder, without what differs from run to run: times."""
-    found: dict[str, object] = {}
-    for path in sorted(out.rglob("*")):
-        name = str(path.relative_to(out))
-        if path.is_file() and not name.startswith(".audiosep"):
-            found[name] = path.read_bytes()
-            if path.name == "audiosep.json":
-                record = json.loads(path.read_text(encoding="utf-8"))
-                del record["timings_s"]
-                found[name] = record
-    return found
-
-
-def make_folder(folder: Path, n_files: int, n_broken: int, seconds: float) -> None:
-    """Write recordings into ten folders; the broken ones are spread evenly."""
-    shutil.rmtree(folder, ignore_errors=True)
-    rng = np.random.default_rng(0)
-    t = np.arange(round(seconds * SR)) / SR
-    every = n_files // n_broken if n_broken else n_files + 1
-    for number in range(n_files):
-        path = folder / f"reel-{number % 10}" / f"take-{number:04d}.wav"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if number % every == 0 and n_broken and number // every < n_broken:
-            path.write_bytes(b"RIFF, and then nothing that is audio")
-            continue
-        tone = 0.3 * np.sin(2 * np.pi * (200 + number % 50 * 20) * t)
-        bursts = 0.2 * rng.standard_normal(len(t)) * (np.sin(2 * np.pi * 3 * t) > 0.9)
-        soundfile.write(path, tone + bursts, SR, subtype="PCM_16")
 
 
 if __name__ == "__main__":

@@ -26,12 +26,18 @@ class Faulty:
         with tries.open("a") as file:
             file.write(f"{os.getpid()}\n")
         n_tries = len(tries.read_text().splitlines())
-        if not name.startswith("slow"):
-            time.sleep(0.3)  # as real work does: what is over before it began is nobody's task
+        if not name.startswith(("slow", "now")):
+            time.sleep(0.3)
+        name = name.removeprefix("now-")
         if name.startswith("dies") or (name.startswith("once") and n_tries == 1):
             os.kill(os.getpid(), signal.SIGKILL)
         if name.startswith("leaves"):
             os._exit(7)
+        if name.startswith("vanishes"):
+            os._exit(0)
+        if name.startswith("fells"):
+            os.kill(os.getppid(), signal.SIGKILL)
+            time.sleep(60)
         if name.startswith("hangs"):
             time.sleep(60)
         if name.startswith("ill"):

@@ -274,6 +274,7 @@ def run(capsys, tmp_path, monkeypatch):
             "duration": None,
             "seed": 0,
             "n_threads": 1,
+            "exists": "skip",
         }
         code = atoms_of(Path(source), AtomsOptions(**wanted | options), Talk(**(talk or {})))
         said = capsys.readouterr()
@@ -292,12 +293,77 @@ def test_the_command_prints_what_it_wrote(run):
     assert "'audiosep regroup atoms/mix' lists them" in err
 
 
-def test_again_goes_beside(run):
-    run(sounds="none")
-    _, out, _ = run(sounds="none", talk={"json_lines": True})
+def test_what_was_done_is_not_done_again(run, tmp_path):
+    _, first, _ = run()
+    before = files.tree(tmp_path / "atoms")
+    code, out, err = run()
+    assert (code, out) == (ExitCode.DONE, first)
+    assert err == "mix.wav: already done, in atoms/mix\n"
+    _, out, _ = run(talk={"json_lines": True})
     entry = json.loads(out)
-    assert (entry["status"], entry["error"], entry["place"]) == ("done", None, "atoms/mix-2")
-    assert entry["stems"] == {}
+    assert (entry["status"], entry["place"], len(entry["stems"])) == ("skipped", "atoms/mix", 3)
+    assert files.tree(tmp_path / "atoms") == before
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"seed": 1}, "with other settings"),
+        ({"duration": 0.3}, "from another part of the recording"),
+        ({"sounds": "wav"}, "without sounds"),
+        ({"seed": 2, "sounds": "wav"}, "with other settings and without sounds"),
+    ],
+)
+def test_another_job_gets_a_folder_of_its_own_and_says_why(run, options, words):
+    run(sounds="none")
+    for again in (False, True):
+        _, out, err = run(**{"sounds": "none"} | options, talk={"json_lines": True})
+        entry = json.loads(out)
+        assert (entry["status"], entry["place"]) == (("done", "skipped")[again], "atoms/mix-2")
+        assert f"mix.wav: atoms/mix holds components made {words}\n" in err
+
+
+def test_another_recording_of_the_same_name(run, tmp_path):
+    run(sounds="none")
+    files.write_sound(tmp_path / "mix.wav", mix(0.4) / 4)
+    _, out, err = run(sounds="none")
+    assert "atoms/mix-2/templates.csv" in out
+    assert "atoms/mix holds components made from another recording" in err
+
+
+def test_a_folder_of_something_else_is_left_alone(run, tmp_path):
+    (tmp_path / "atoms" / "mix").mkdir(parents=True)
+    _, out, err = run(sounds="none")
+    assert "atoms/mix-2/templates.csv" in out
+    assert "mix.wav: atoms/mix holds something else" in err
+
+
+def test_what_was_edited_is_not_replaced_unasked(run, tmp_path):
+    run()
+    path = tmp_path / "atoms" / "mix" / "activations.csv"
+    path.write_text("mine")
+    with pytest.raises(RefusedError, match=r"activations.csv is damaged or edited since; use --ex"):
+        run()
+    assert path.read_text() == "mine"
+    _, out, _ = run(exists="rename")
+    assert "atoms/mix-2/activations.csv" in out
+    assert run(exists="overwrite")[0] == ExitCode.DONE
+    assert path.read_text() != "mine"
+    # What is missing is made again.
+    path.unlink()
+    assert "already done" not in run()[2]
+    assert path.is_file()
+
+
+def test_overwriting_removes_what_it_wrote_and_nothing_else(run, tmp_path):
+    run()
+    (tmp_path / "atoms" / "mix" / "notes.txt").touch()
+    run(exists="overwrite", n_components="2", sounds="none")
+    found = {path.name for path in (tmp_path / "atoms" / "mix").iterdir()}
+    tables = ("templates.csv", "activations.csv", "components.npz", "factorization.safetensors")
+    assert found == {*tables, "audiosep.json", "notes.txt"}
+    with pytest.raises(RefusedError, match="already exists; use --exists overwrite or rename"):
+        run(exists="fail")
 
 
 def test_automatic_number(run):
@@ -318,6 +384,7 @@ def test_automatic_number(run):
         ),
         ({"n_components": "0"}, UsageError, "n_components=0 must be"),
         ({"sounds": "mp3"}, UsageError, "--sounds 'mp3' is unknown; use wav or none"),
+        ({"exists": "maybe"}, UsageError, "--exists 'maybe' is unknown; use skip, overwrite, r"),
         ({"source": "none.wav"}, InputError, "none.wav"),
         ({"out": Path("mix.wav")}, OutputError, "cannot write to mix.wav"),
         ({"start": 9.0}, InputError, "before the start of 9 s"),

@@ -860,7 +860,7 @@ def test_dry_run_writes_nothing(inside):
     before = files.tree(".")
     ended = split(inside, "a.wav", "--dry-run")
     assert ended.code == 0
-    assert ended.out.startswith("a.wav: 0.5 s, 8000 Hz, 2 channel(s) -> separated/a/")
+    assert ended.out.startswith("a.wav: 0.5 s, 8000 Hz, 2 channels -> separated/a/")
     ended = split(inside, "a.wav", "bad.wav", "--dry-run", "--json")
     assert ended.code == 1
     good, bad = lines(ended.out)
@@ -948,14 +948,14 @@ def test_results_below_the_input_folder_are_not_taken_for_recordings(inside):
 def test_whatever_happens_to_one_the_others_are_done(inside, monkeypatch, error, words):
     from audiosep import loading
 
-    real = loading.open_recording
+    real = loading.scan_recording
 
     def fail_once(path, **part):
         if path.name == "a.wav":
             raise error
         return real(path, **part)
 
-    monkeypatch.setattr(loading, "open_recording", fail_once)
+    monkeypatch.setattr(loading, "scan_recording", fail_once)
     files.write_sound("a.wav")
     files.write_sound("b.wav")
     ended = split(inside, "a.wav", "b.wav")
@@ -1060,7 +1060,7 @@ def test_nothing_is_left_of_an_interrupted_run(inside, monkeypatch, leaving, cod
     def interrupt(*_, **__):
         raise leaving
 
-    monkeypatch.setattr(loading, "open_recording", interrupt)
+    monkeypatch.setattr(loading, "scan_recording", interrupt)
     files.write_sound("a.wav")
     assert split(inside, "a.wav", "-o", "n1/n2").code == code
     assert os.listdir() == ["a.wav"]  # noqa: PTH208

@@ -136,6 +136,32 @@ def test_split_by_example(run, here):
     assert "separated/mix-2/low.wav" in other.out
 
 
+@pytest.mark.parametrize("command", ["split", "batch"])
+@pytest.mark.parametrize("missing", ["mix", "score", "example", "named example", "dictionary"])
+def test_whatever_file_is_missing_the_exit_code_is_the_same(run, command, missing):
+    given = {
+        "mix": ["gone.wav"],
+        "score": ["mix.wav", "--score", "gone.mid"],
+        "example": ["mix.wav", "--example", "gone.wav"],
+        "named example": ["mix.wav", "--example", "x=gone.safetensors"],
+        "dictionary": ["mix.wav", "--preset", "stems", "--dictionary", "gone.safetensors"],
+    }[missing]
+    ended = run(command, *given)
+    assert ended.code == ExitCode.ALL_FAILED
+    assert "gone." in ended.err
+
+
+def test_dry_run_looks_at_regions(run, here):
+    code, words = 3, "the example @7-8 of 'x' is outside the recording, which is 2.00 s long"
+    for rest in ([], ["--dry-run"]):
+        ended = run("split", "mix.wav", "--example", "x=@7-8", *rest)
+        assert (ended.code, words in ended.err) == (code, True)
+    assert run("split", "mix.wav", "--example", "x=@1-2", "--dry-run").code == 0
+    # Regions count from the beginning of the recording, whatever part of it is taken.
+    late = ("--example", "x=@0-0.2", "--start", "1.5", "--dry-run")
+    assert run("split", "mix.wav", *late).code == 0
+
+
 def test_dry_run_counts_the_stems(run):
     few, many = (
         json.loads(run("split", "mix.wav", "--dry-run", "--json", *examples).out)["memory_mb"]

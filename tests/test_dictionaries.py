@@ -219,6 +219,11 @@ NOT_NAMES = (
     "x" * 65,
     "x" * 300,
     "\U0001f941" * 51,
+    "CON",
+    "nul",
+    "com1.x",
+    "LPT\u00b2",
+    "aux .y",
     "",
     3,
 )
@@ -242,6 +247,8 @@ def test_labels_that_differ_by_case_alone(one, two):
 
 def test_labels_that_can_name_a_stem():
     labels = ("bass drum", "x" * 64, "Trommel \u00e9", "a.b-c_1 (2)")
+    assert make(labels=labels).sources == labels
+    labels = ("con brio", "x.con", "com", "lpt10")  # Windows keeps "con", and "lpt1"
     assert make(labels=labels).sources == labels
 
 
@@ -301,6 +308,9 @@ def test_not_a_dictionary(tmp_path):
 def test_too_large(tmp_path, monkeypatch):
     save_dictionary(make(), tmp_path / "d")
     monkeypatch.setattr("audiosep.dictionary_files.MAX_FILE_BYTES", 100)
+    with pytest.raises(DictionaryError, match="e: 0 MB are too large for a dictionary"):
+        save_dictionary(make(), tmp_path / "e")
+    assert [path.name for path in tmp_path.iterdir()] == ["d"]
     with pytest.raises(DictionaryError, match="too large"):
         load_dictionary(tmp_path / "d")
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import stores
 
 import audiosep
 from audiosep import cli
@@ -132,10 +133,26 @@ def studio(tmp_path_factory):
     return folder
 
 
+@pytest.fixture
+def archive(studio, tmp_path, monkeypatch):
+    """The bucket ``archive`` that the documents speak of, in a store on this computer."""
+    with stores.s3_server(tmp_path / "log") as address:
+        for name, value in stores.s3_environment(address).items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+        store = stores.new_store()
+        store.mkdir("archive")
+        for name in ("mix.wav", "list.csv", "tapes/tape.wav"):
+            store.put_file(str(studio / name), f"archive/{name}")
+        yield
+
+
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("page", COMMANDS)
-def test_commands_of_the_documents(page, studio, monkeypatch, capsys):
+def test_commands_of_the_documents(page, studio, monkeypatch, capsys, request):
     monkeypatch.chdir(studio)
+    if any("s3://" in command for command in COMMANDS[page]):
+        request.getfixturevalue("archive")
     for command in COMMANDS[page]:  # each builds on those before it
         monkeypatch.setattr(sys, "argv", shlex.split(command))
         with pytest.raises(SystemExit) as ended:

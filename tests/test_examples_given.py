@@ -8,7 +8,9 @@ import scenes
 import soundfile
 
 import audiosep
-from audiosep import Audio, Region, learn
+from audiosep import Audio, Region, learn, merge_dictionaries
+from audiosep.dictionaries import problem_of_range
+from audiosep.dictionary_files import save_dictionary
 from audiosep.errors import DictionaryError, InputError, UsageError
 from audiosep.examples import example_from, examples_from, hear_examples, identity_of
 
@@ -144,6 +146,37 @@ def test_notes_on_rates_and_on_what_is_short(folder, scene):
     assert any("high lasts 0.050 s" in warning for warning in heard.warnings)
 
 
+@pytest.mark.parametrize("kind", ["dictionary", "sound"])
+def test_examples_that_end_below_the_recording(scene, kind):
+    mixture = Audio(samples=scenes.mixture(scene), sr=SR)
+    slow = Audio(samples=np.atleast_2d(scene["low"][::2]).copy(), sr=SR // 2)
+    fast = Audio(samples=scene["low"][np.newaxis], sr=SR)
+    if kind == "dictionary":
+        slow, fast = (learn([sound], label="low", n_components=3) for sound in (slow, fast))
+    words = "the example of low ends at 4000 Hz and the recording at 8000 Hz: it cannot tell what"
+    assert [w for w in hear({"low": slow}, mixture).warnings if words in w]
+    assert hear({"low": fast}, mixture).warnings == ()
+    # One that knows more makes up for the other.
+    assert hear({"low": [slow, fast]}, mixture).warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("highest_hz", "sr", "warned"),
+    [(4000, 8000, False), (8000, 44100, True), (22050, 96000, False), (12000, 44100, True)],
+)
+def test_what_counts_as_below_the_recording(highest_hz, sr, warned):
+    assert bool(problem_of_range(highest_hz, sr, "it")) is warned
+
+
+def test_what_was_read_is_what_is_told(folder, scene):
+    mixture = audiosep.read(folder / "mix.wav")
+    given = examples_from({"low": ["@0-0.4", folder / "low.wav"]})
+    before = identity_of(given)
+    heard = hear(given, mixture)
+    soundfile.write(folder / "low.wav", scene["high"], SR)
+    assert heard.identity == before != identity_of(given)
+
+
 def test_several_examples_of_one_source(folder, scene):
     mixture = audiosep.read(folder / "mix.wav")
     low = Audio(samples=scene["low"][np.newaxis], sr=SR)
@@ -208,3 +241,30 @@ def test_the_rest_has_a_name(folder):
 def test_settings_that_do_not_go_together(settings, words):
     with pytest.raises(UsageError, match=words):
         audiosep.Separator(**settings)
+
+
+def test_the_record_tells_what_was_read_however_long_it_takes(folder, scene):
+    low, high = (folder / f"{name}.wav" for name in ("low", "high"))
+    separator = audiosep.Separator(examples={"low": low, "high": high}, **FAST)
+    wanted = separator.settings()["examples"]
+
+    def replaced(stage, fraction):
+        if stage == "transform":  # the examples were heard
+            soundfile.write(low, scene["high"], SR)
+            high.unlink(missing_ok=True)
+
+    result = separator.separate(folder / "mix.wav", progress=replaced)
+    assert result.record["settings"]["examples"] == wanted
+
+
+def test_a_dictionary_that_ends_below_the_recording(folder, scene):
+    slow = Audio(samples=np.atleast_2d(scene["low"][::2]).copy(), sr=SR // 2)
+    found = merge_dictionaries(
+        tuple(learn([slow], label=name, n_components=3) for name in ("drums", "bass", "other"))
+    )
+    save_dictionary(found, folder / "slow.safetensors")
+    result = audiosep.separate(
+        folder / "mix.wav", preset="stems", dictionary=folder / "slow.safetensors", n_threads=1
+    )
+    words = "the dictionary ends at 4000 Hz and the recording at 8000 Hz"
+    assert [warning for warning in result.record["warnings"] if words in warning]

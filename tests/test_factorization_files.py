@@ -17,6 +17,7 @@ from audiosep.factorization_files import (
     FACTORIZATION_NAME,
     StoredFactorization,
     load_factorization,
+    problem_of_size,
     save_factorization,
 )
 from audiosep.types import Grouping
@@ -111,15 +112,20 @@ def opened(path):
         ({"version": None}, "it is of version None"),
         ({"names": "low"}, "description is not that of a factorization"),
         ({"names": [1, 2]}, "description is not that of a factorization"),
-        ({"names": ["low", "low"]}, "the 2 stems are not different"),
-        ({"names": ["low", "Low"]}, "the 2 stems are not different"),
+        ({"names": ["low", "low"]}, "names of the stems are not different"),
+        ({"names": ["low", "Low"]}, "names of the stems are not different"),
+        ({"names": ["low", "com1"]}, "cannot name a stem"),
+        ({"names": ["low", "\ud800"]}, "cannot name a stem"),
+        ({"names": ["low", "a\0"]}, "cannot name a stem"),
         ({"names": ["low", "../high"]}, "cannot name a stem"),
-        ({"names": ["low"]}, "do not share out 3 components among 1 stems"),
-        ({"names": []}, "names of the 0 stems"),
+        ({"names": ["low"]}, r"the shape \(3, 2\); a row for each component .* \(3, 1\)"),
+        ({"names": []}, "there are no names of stems"),
         ({"sr": 0}, "sr=0 must be a whole number from 100"),
         ({"sr": 8000.0}, "sr=8000.0 must be a whole number"),
         ({"sr": True}, "sr=True must be a whole number"),
-        ({"n_fft": 15}, "n_fft=15 and hop_length=4 are no analysis"),
+        ({"n_fft": 15}, "n_fft=15 and hop_length=4 are no analysis at 8000 Hz"),
+        ({"n_fft": 2**20, "hop_length": 2**18}, "n_fft=1048576 and hop_length=262144 are no"),
+        ({"n_fft": 4096, "hop_length": 1}, "n_fft=4096 and hop_length=1 are no analysis"),
         ({"n_fft": 2**40}, "n_fft=1099511627776 must be"),
         ({"hop_length": 0}, "hop_length=0 must be"),
         ({"hop_length": 9}, "are no analysis"),
@@ -150,6 +156,7 @@ def one(values, where, value):
         ("templates", lambda v: one(v, (0, 0), np.nan), "templates hold negative or non-finite"),
         ("templates", lambda v: one(v, (0, 0), -1e-9), "templates hold negative or non-finite"),
         ("activations", lambda v: one(v, (1, 2), np.inf), "activations hold negative"),
+        ("activations", lambda v: one(v, (1, 2), 3e38), "their products are no numbers"),
         ("activations", lambda v: v[:, :-1].copy(), "must have the shapes"),
         ("activations", lambda v: v.ravel(), "must have the shapes"),
         ("templates", lambda v: v[np.newaxis], "are not 1 to 1000 spectra"),
@@ -159,7 +166,7 @@ def one(values, where, value):
         ("weights", lambda v: one(v, (0, 0), np.nan), "do not sum to one"),
         ("weights", lambda v: v - [[1, -1]], "F32"),
         ("weights", lambda v: np.float32(v - [[1, -1]]), "do not sum to one"),
-        ("weights", lambda v: v[:2].copy(), "do not share out"),
+        ("weights", lambda v: v[:2].copy(), "a row for each component"),
         ("confidence", lambda v: one(v, 0, 1.5), "must be 2 numbers from 0 to 1"),
         ("confidence", lambda v: one(v, 0, np.nan), "must be 2 numbers from 0 to 1"),
         ("confidence", lambda v: v[:1].copy(), "must be 2 numbers from 0 to 1"),
@@ -224,6 +231,15 @@ def test_a_file_too_large(tmp_path, monkeypatch):
     monkeypatch.setattr(factorization_files, "MAX_FILE_BYTES", 100)
     with pytest.raises(DictionaryError, match="too large for a factorization"):
         load_factorization(tmp_path / "f")
+
+
+def test_what_could_not_be_read_is_not_written(tmp_path, monkeypatch):
+    stored = factors()
+    assert problem_of_size(2**29) == ""
+    monkeypatch.setattr(factorization_files, "MAX_FILE_BYTES", 2**20)
+    with pytest.raises(DictionaryError, match="too large to be stored, at most 1 MB are; use few"):
+        save_factorization(stored, tmp_path / "f")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_where_it_cannot_be_written(tmp_path):

@@ -11,10 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audiosep.cli.manifest import COLUMNS, Manifest, within
+from audiosep.cli.inside import within
+from audiosep.cli.manifest import COLUMNS, Manifest
 from audiosep.cli.split import SplitOptions
 from audiosep.errors import InputError
 from audiosep.io.naming import TOP
+from audiosep.io.urls import Url
 
 OPTIONS = SplitOptions(
     out=Path("out"),
@@ -97,7 +99,7 @@ def test_json_lines(here):
 def test_every_column_is_an_option():
     options = SplitOptions.__dataclass_fields__
     assert {name for name, _ in COLUMNS.values()} <= set(options)
-    kept = {"out", "exists", "n_threads", "dry_run"}
+    kept = {"out", "exists", "n_threads", "max_memory", "dry_run"}
     assert {name for name, _ in COLUMNS.values()} == set(options) - kept
 
 
@@ -218,7 +220,9 @@ def test_paths_stay_in_the_folder_of_the_manifest(archive, text, words):
 
 def test_paths_outside_where_they_are_allowed(archive):
     for text, words in HOSTILE:
-        if "leads out of" in words:
+        if text.startswith(("https:", "s3:")):
+            assert within(archive, text, allow_outside=True) == (Url(text), TOP)
+        elif "leads out of" in words:
             assert within(archive, text, allow_outside=True)[0].is_absolute()
         else:
             with pytest.raises(ValueError, match=words):

@@ -8,8 +8,21 @@ import soundfile
 
 import audiosep
 from audiosep import memory
+from audiosep.chunks import CHUNK_S, MARGIN_S, chunks_of
 from audiosep.errors import RefusedError
-from audiosep.memory import available_bytes, bytes_per_sample
+from audiosep.memory import (
+    LEAST_CHUNK_S,
+    PROGRAM_BYTES,
+    available_bytes,
+    bytes_per_sample,
+    chunk_s_within,
+    longest_chunk_s,
+    memory_of,
+)
+from audiosep.presets import preset_names
+
+SR = 44_100
+HOUR = 3600 * SR
 
 
 def test_more_channels_and_more_sources_take_more():
@@ -27,6 +40,45 @@ def test_a_voice_takes_more_and_most_where_all_bins_may_be_sung():
 def test_every_stem_takes_its_samples_at_least():
     few, many = (bytes_per_sample(2, n, 8000) for n in (20, 60))
     assert many >= few + 40 * 2 * 4 - 1
+    few, many = (memory_of("components", 10 * 8000, 2, n, 8000) for n in (20, 60))
+    assert many >= few + 10 * 8000 * 40 * 2 * 4 - 1
+
+
+@pytest.mark.parametrize("seconds", [1.0, 100.0, 100.5, 150.0, 200.0, 333.0, 5000.0])
+@pytest.mark.parametrize("chunk_s", [CHUNK_S, LEAST_CHUNK_S])
+def test_what_is_there_at_once_is_the_longest_chunk(seconds, chunk_s):
+    chunks = chunks_of(round(seconds * SR), SR, 1024, chunk_s)
+    longest = max(chunk.last - chunk.first for chunk in chunks) / SR
+    assert longest_chunk_s(seconds, chunk_s) == pytest.approx(longest, abs=0.1)
+    assert longest <= chunk_s + 2 * MARGIN_S + 0.1
+
+
+@pytest.mark.parametrize("preset", preset_names())
+def test_memory_grows_up_to_a_chunk_and_then_no_more(preset):
+    stems = 3
+    short, chunk, hour, day = (
+        memory_of(preset, n, 2, stems, SR) for n in (10 * SR, 100 * SR, HOUR, 24 * HOUR)
+    )
+    assert short < chunk
+    assert short < hour < 1.3 * chunk
+    assert hour == pytest.approx(day, rel=1e-6)
+    assert memory_of(preset, HOUR, 1, stems, SR) <= hour
+    assert memory_of(preset, HOUR, 2, stems, 2 * SR) > hour
+
+
+def test_chunks_get_shorter_with_less_memory():
+    about = ("stems", HOUR, 2, 3, SR)
+    sizes = [memory_of(*about, chunk_s=chunk_s) for chunk_s in (CHUNK_S, 50.0, LEAST_CHUNK_S)]
+    assert sizes == sorted(sizes, reverse=True)
+    assert chunk_s_within(sizes[0], *about) == CHUNK_S
+    assert chunk_s_within(sizes[0] - 1, *about) == 50.0
+    assert chunk_s_within(sizes[2], *about) == LEAST_CHUNK_S
+    assert chunk_s_within(sizes[2] - 1, *about) is None
+
+
+def test_the_program_itself_is_what_the_shortest_recording_takes_at_least():
+    # 1 s of mono at 8 kHz: nearly nothing beside the program.
+    assert 0 <= memory_of("score", 8000, 1, 2, 8000) < PROGRAM_BYTES
 
 
 def test_what_is_free_is_read_from_the_system(tmp_path, monkeypatch):

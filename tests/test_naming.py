@@ -137,6 +137,12 @@ def test_a_folder_that_may_not_be_listed(tmp_path):
         (" .wav", "track"),
         ("-dash.wav", "-dash"),
         ("ends. .wav", "ends"),
+        ("CON.wav", "CON_"),
+        ("aux.tar.wav", "aux_.tar"),
+        ("com\u00b3", "com\u00b3_"),
+        ("console.wav", "console"),
+        ("x" * 199 + " y.wav", "x" * 199),
+        ("x" * 198 + "..y.wav", "x" * 198),
     ],
 )
 def test_track_names(source, name):

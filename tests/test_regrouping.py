@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -116,7 +117,8 @@ def test_it_is_what_the_stems_were_made_of(tmp_path):
     np.testing.assert_array_equal(stored.templates, result.factorization.templates)
     np.testing.assert_array_equal(stored.activations, result.factorization.activations)
     np.testing.assert_array_equal(stored.grouping.weights, result.grouping.weights)
-    analysis = result.record["analysis"]
+    analysis = dict(result.record["analysis"])
+    analysis.pop("chunk_s", None)  # the stored one is of the recording as a whole
     assert {name: getattr(stored, name) for name in analysis} == analysis
 
 
@@ -144,6 +146,14 @@ def test_stems_are_saved_even_where_their_components_cannot_be(tmp_path):
     assert record["warnings"] == [
         "these stems cannot be regrouped: the weights of a component do not sum to one."
     ]
+
+
+def test_stems_are_saved_even_where_their_components_are_too_many(tmp_path, monkeypatch):
+    monkeypatch.setattr("audiosep.factorization_files.MAX_FILE_BYTES", 2**20)
+    audiosep.separate(recording(), SR, **files.SMALL_SETTINGS).save(tmp_path / "out")
+    assert not (tmp_path / "out" / FACTORIZATION_NAME).exists()
+    (warning,) = json.loads((tmp_path / "out" / "audiosep.json").read_text())["warnings"]
+    assert "these stems cannot be regrouped: a factorization of" in warning
 
 
 # --- sums ---------------------------------------------------------------------------------------
@@ -324,6 +334,15 @@ def test_the_record_tells_where_from(place):
     assert record["files"].keys() == {FACTORIZATION_NAME}
 
 
+def test_what_would_change_nothing_is_refused(place):
+    stored = load_factorization(place)
+    mine = [int(k) + 1 for k in np.flatnonzero(stored.grouping.weights[:, 0] == 1)]
+    for wish in ({"move": {mine[0]: "source-1"}}, {"merge": [("source-1", mine[0])]}):
+        with pytest.raises(UsageError, match=r"nothing would change: .* source-1"):
+            regroup(place, **wish)
+    assert sorted(p.name for p in place.parent.iterdir()) == ["mix"]
+
+
 def test_an_existing_folder_is_refused(place, tmp_path):
     (tmp_path / "mine").mkdir()
     with pytest.raises(RefusedError, match="mine exists already, and nothing is replaced"):
@@ -379,6 +398,13 @@ def test_folders_that_are_not_whole(place, break_it, error, message):
         (("files", FACTORIZATION_NAME), {}, InputError, "not as it was written"),
         (("files", FACTORIZATION_NAME, "sha256"), "0", RefusedError, "does not belong"),
         (("files",), [], InputError, "keeps no components"),
+        (("stems", "source-1", "file"), "a\0.wav", InputError, "not as it was written"),
+        (("stems", "source-1", "file"), "\ud800.wav", InputError, "not as it was written"),
+        (("stems", "source-1", "file"), "", InputError, "not as it was written"),
+        (("stems", "source-1", "file"), "..", InputError, "not as it was written"),
+        (("stems", "source-1", "peak_db"), float("nan"), InputError, "not as it was written"),
+        (("settings",), {"x": float("inf")}, InputError, "not as it was written"),
+        (("notes",), ["half a \udc00"], InputError, "not as it was written"),
     ],
 )
 def test_records_that_lie(place, keys, value, error, message):
@@ -391,6 +417,44 @@ def test_records_that_lie(place, keys, value, error, message):
     path.write_text(json.dumps(record))
     with pytest.raises(error, match=message):
         open_separated(place)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 3e38])
+def test_float_stems_of_no_numbers(tmp_path, value):
+    """Even where the record vouches for them."""
+    separated(tmp_path / "mix", bits="float")
+    path = tmp_path / "mix" / "source-1.wav"
+    samples = sf.read(path, dtype="float32")[0]
+    samples[5] = value
+    sf.write(path, samples, SR, "FLOAT")
+    record = json.loads((tmp_path / "mix" / "audiosep.json").read_text())
+    record["stems"]["source-1"]["sha256"] = digest(path)
+    (tmp_path / "mix" / "audiosep.json").write_text(json.dumps(record))
+    with pytest.raises(InputError, match=r"source-1.wav holds samples that are no numbers"):
+        regroup(tmp_path / "mix", move={1: "new"})
+
+
+def test_a_pipe_in_place_of_a_stem(place):
+    (place / "source-1.wav").unlink()
+    os.mkfifo(place / "source-1.wav")  # opening it would wait for ever
+    with pytest.raises(InputError, match=r"source-1.wav cannot be read: it is no file"):
+        regroup(place, move={1: "new"})
+
+
+@pytest.mark.parametrize(
+    "wish", [{"move": {1: "new"}}, {"merge": [("source-1", "source-2")]}, {"rename": {}}]
+)
+def test_work_that_does_not_fit_into_memory(place, monkeypatch, wish):
+    monkeypatch.setattr("audiosep.research.separated.available_bytes", lambda: 100_000)
+    with pytest.raises(RefusedError, match=r"mix need about .* MB are free; close other"):
+        regroup(place, **wish)
+    assert sorted(p.name for p in place.parent.iterdir()) == ["mix"]
+
+
+def test_components_that_do_not_fit_into_memory(place, monkeypatch):
+    monkeypatch.setattr("audiosep.factorization_files.available_bytes", lambda: 1000)
+    with pytest.raises(RefusedError, match="do not fit into free memory; close other programs"):
+        regroup(place, move={1: "new"})
 
 
 def test_a_factorization_of_other_stems_is_refused(place, tmp_path):
@@ -479,6 +543,13 @@ def test_the_command_of_the_issue(place, run):
     np.testing.assert_array_equal(total(place.parent / "mix-regrouped"), total(place))
 
 
+def test_what_is_one_is_called_one(place, run):
+    _, _, err = run(place, merge=["source-1,source-2,source-3"])
+    assert "mix: 1 stem in " in err
+    _, _, err = run(place, merge=["source-1,source-2"])
+    assert "mix: 2 stems in " in err
+
+
 def test_names_with_json(place, run, tmp_path):
     code, out, _ = run(
         place,
@@ -499,6 +570,7 @@ def test_names_with_json(place, run, tmp_path):
     [
         ({"merge": ["2,99"]}, "there is no component 99; there are 1 to 6"),
         ({"merge": ["2,,3"]}, "something is missing between the commas"),
+        ({"merge": ["2,2"]}, "merging 2 with itself is nothing to do"),
         ({"merge": ["drums,1"]}, "no stem drums; there are source-1, source-2, source-3"),
         ({"move": ["3"]}, "'3' is no pair; write it as --move 3=drums"),
         ({"move": ["=drums"]}, "is no pair"),

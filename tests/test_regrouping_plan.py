@@ -156,7 +156,8 @@ def test_every_plan_shares_out_every_component(data):
     names = tuple(f"s{i}" for i in range(S))
     before = grouping(owners, names, np.linspace(0, 1, S))
     numbers = st.integers(1, K)
-    merge = data.draw(st.lists(st.lists(numbers, min_size=2, max_size=3), max_size=2))
+    groups = st.lists(numbers, min_size=2, max_size=3, unique=True)
+    merge = data.draw(st.lists(groups, max_size=2)) if K > 1 else []
     move = data.draw(st.dictionaries(numbers, st.sampled_from(["s0", "new", "other"]), max_size=5))
     got = plan(merge, move, given=before)
     weights, shifts = got.grouping.weights, got.shifts
@@ -178,6 +179,8 @@ def test_every_plan_shares_out_every_component(data):
         ({"merge": [(0, 1)]}, "there is no component 0; there are 1 to 5"),
         ({"merge": [("low", "drums")]}, "no stem drums; there are low, high, rest"),
         ({"merge": [(1,)]}, "merging needs two or more"),
+        ({"merge": [(2, 2)]}, "merging 2 with itself is nothing to do; name two"),
+        ({"merge": [("low", "low", "low")]}, "merging low with itself"),
         ({"merge": [(True, 2)]}, "there is no component True"),
         ({"move": {6: "low"}}, "there is no component 6; there are 1 to 5"),
         ({"move": {-1: "low"}}, "there is no component -1"),

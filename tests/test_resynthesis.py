@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import resource
 from pathlib import Path
 
 import files
@@ -25,6 +27,7 @@ from audiosep.errors import (
 )
 from audiosep.factorization_files import load_factorization
 from audiosep.io.tables import read_activations, write_arrays, write_table
+from audiosep.research import separated
 from audiosep.research.atoms import find_atoms
 from audiosep.research.resynthesis import MOST_GAIN, export_activations, resynthesize
 
@@ -82,6 +85,15 @@ def test_a_component_without_activation_is_taken_out_by_its_share(mix, tmp_path)
     np.testing.assert_allclose(resynthesize(tmp_path / "mix", H).samples, 0.0, atol=1e-6)
 
 
+def test_work_that_does_not_fit_into_memory(place, monkeypatch):
+    activations = load_factorization(place).activations
+    monkeypatch.setattr(separated, "available_bytes", lambda: 1_000_000)
+    with pytest.raises(RefusedError, match=r"mix need about \d+ MB of memory and 1 MB are free"):
+        resynthesize(place, activations, n_threads=1)
+    monkeypatch.setattr(separated, "available_bytes", lambda: 100_000_000)
+    assert resynthesize(place, activations, n_threads=1).n_samples == 2 * SR
+
+
 def test_twice_the_activations_are_twice_as_loud(place, mix):
     H = load_factorization(place).activations
     np.testing.assert_allclose(resynthesize(place, 2 * H).samples, 2 * mix, atol=1e-6)
@@ -131,11 +143,13 @@ def test_arrays_that_do_not_fit(place, activations, message):
         resynthesize(place, activations)
 
 
-@pytest.mark.parametrize("value", [-1e-6, np.nan, np.inf])
+@pytest.mark.parametrize("value", [-1e-6, np.nan, np.inf, 1e300])
 def test_values_that_cannot_be(place, value):
-    H = load_factorization(place).activations.copy()
+    H = load_factorization(place).activations.astype(np.float64)
     H[2, 7] = value
-    with pytest.raises(ParameterError, match="component 3 has activations below 0 or not finite"):
+    with pytest.raises(
+        ParameterError, match="component 3 has activations below 0, not finite or beyo"
+    ):
         resynthesize(place, H)
 
 
@@ -184,6 +198,32 @@ def test_tables_that_are_none(tmp_path, text, message):
     (tmp_path / "a.csv").write_text(text)
     with pytest.raises(InputError, match=message):
         read_activations(tmp_path / "a.csv", NAMES, 2)
+
+
+def test_tables_larger_than_they_can_be_are_not_read(tmp_path):
+    path = tmp_path / "a.csv"
+    head = b"time_s,component-01\n"
+    with path.open("wb") as file:
+        file.write(head)
+        file.truncate(2**32)  # of zeros: nothing on the disk
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(InputError, match="is too large for activations of 3 components in 2 fra"):
+        read_activations(path, NAMES, 2)
+    # As large as it may be, and one line.
+    path.write_bytes(head + b"0," + b"1" * 60_000 + b"\n")
+    with pytest.raises(InputError, match=r"a\.csv"):
+        read_activations(path, NAMES, 2)
+    path.write_bytes(head + b"0,1\n" * 10_000)
+    with pytest.raises(InputError, match="has 10000 rows of numbers; expected 2"):
+        read_activations(path, NAMES, 2)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000  # kilobytes
+
+
+def test_what_is_no_file_is_no_table(tmp_path):
+    os.mkfifo(tmp_path / "pipe.csv")  # opening it would wait for ever
+    for path in (tmp_path / "pipe.csv", tmp_path, Path("/dev/zero")):
+        with pytest.raises(InputError, match="is no file; give a table of activations"):
+            read_activations(path, NAMES, 2)
 
 
 def test_a_table_of_bytes(tmp_path):

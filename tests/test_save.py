@@ -14,7 +14,7 @@ import soundfile as sf
 
 import audiosep
 from audiosep.errors import OutputError, ParameterError, UsageError
-from audiosep.io import writing
+from audiosep.io import placing
 from audiosep.save import read_record, save_stems
 from audiosep.separation import Separation
 from audiosep.types import Audio, Melody, Onsets
@@ -138,7 +138,7 @@ def moves(monkeypatch):
         real(source, target)
         seen.append((source.parent.name, source.name))
 
-    monkeypatch.setattr(writing.os, "replace", replaced)
+    monkeypatch.setattr(placing.os, "replace", replaced)
     return seen
 
 
@@ -284,7 +284,7 @@ def test_a_failed_run_leaves_the_run_before(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(writing.os, "fsync", full)
+        patch.setattr(placing.os, "fsync", full)
         with pytest.raises(OutputError, match="No space left on device"):
             save_stems(separation(files.noise()), place)
     assert files.tree(tmp_path) == before
@@ -323,10 +323,10 @@ def test_an_interruption_right_after_a_move_leaves_all_as_it_was(tmp_path, monke
 
     def interrupted(source, target):
         real(source, target)
-        monkeypatch.setattr(writing.os, "replace", real)
+        monkeypatch.setattr(placing.os, "replace", real)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(writing.os, "replace", interrupted)
+    monkeypatch.setattr(placing.os, "replace", interrupted)
     with pytest.raises(KeyboardInterrupt):
         save_stems(separation(files.noise()), place)
     assert files.tree(tmp_path) == before

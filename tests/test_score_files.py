@@ -413,6 +413,26 @@ class TestLabels:
         with pytest.raises(InputError, match="line 2 is no label"):
             read_score(path)
 
+    @pytest.mark.parametrize(
+        "label",
+        ["flute:H9", "flute:C4b5:K4", "flute:C#", "flute:B 12", "flute:Cis4", "flute:128",
+         "flute:-3", "flute:60.5", "H9", "c12", "A##b10", "200"],
+    )  # fmt: skip
+    def test_notes_that_do_not_exist_are_named(self, tmp_path, label):
+        path = tmp_path / "a.txt"
+        path.write_text(f"0\t1\tC4\n1\t2\t{label}\n")
+        with pytest.raises(InputError, match="line 2: there is no note ") as caught:
+            read_score(path)
+        assert f"'{label}'" in str(caught.value)
+
+    @pytest.mark.parametrize(
+        "label", ["verse", "verse 2", "s2", "take: one", "part:A", "Bb", "12 strings", "drum:kick2"]
+    )
+    def test_names_that_are_no_notes_are_regions(self, tmp_path, label):
+        path = tmp_path / "a.txt"
+        path.write_text(f"0\t1\tC4\n1\t2\t{label}\n")
+        assert read_score(path).tracks[1].regions == ((1.0, 2.0),)
+
     def test_a_million_labels_are_refused(self, tmp_path):
         path = tmp_path / "a.txt"
         path.write_text("0\t1\tC4\n" * 1_000_000)

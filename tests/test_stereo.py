@@ -6,7 +6,8 @@ from scenes import band, hits, notes
 
 import audiosep
 from audiosep.errors import InputError, ParameterError
-from audiosep.methods import MethodSettings, _stereo_fit, stereo
+from audiosep.methods import MethodSettings, _stereo_fit, _stereo_parts, stereo
+from audiosep.methods._stereo_layout import MOST_PLACES
 from audiosep.methods._stereo_names import describe_gains, place_names, sound_names
 from audiosep.methods._stereo_timbre import sounds_per_place
 from audiosep.types import ignore_progress
@@ -202,7 +203,7 @@ def test_one_place_and_all_around():
 
 
 def test_long_recordings_are_modelled_in_parts(band_images, monkeypatch):
-    monkeypatch.setattr(stereo, "_CHUNK_S", 1.5)
+    monkeypatch.setattr(_stereo_parts, "_CHUNK_S", 1.5)
     calls = []
     original = stereo.fit_places
     monkeypatch.setattr(
@@ -220,7 +221,7 @@ def test_long_recordings_are_modelled_in_parts(band_images, monkeypatch):
 
 
 def test_models_of_a_few_frames_are_those_of_all(band_images, monkeypatch):
-    monkeypatch.setattr(stereo, "_CHUNK_S", 1.0)
+    monkeypatch.setattr(_stereo_parts, "_CHUNK_S", 1.0)
     audio = audiosep.Audio(samples=band_images[:, :, : 2 * SR].sum(axis=0), sr=SR)
     models = stereo.model_stereo(audiosep.stft(audio), MethodSettings(max_iter=2), ignore_progress)
     whole = models.frames(0, models.shape[3])
@@ -293,6 +294,11 @@ def test_updates_raise_the_likelihood():
 
 def unit(*degrees):
     return np.stack([np.cos(np.radians(degrees)), np.sin(np.radians(degrees))], axis=1)
+
+
+def test_memory_is_reckoned_for_as_many_places_as_there_may_be():
+    assert audiosep.Separator(preset="stereo").n_stems() == MOST_PLACES
+    assert audiosep.Separator(preset="stereo", n_sources=3).n_stems() == 3
 
 
 def test_names_of_places():

@@ -355,7 +355,7 @@ def test_combs_have_their_partials_where_they_belong():
 @given(st.integers(1, 500), st.integers(1, 90), st.integers(0, 40))
 def test_fades_of_blocks_sum_to_one(n_frames, length, overlap):
     total = np.zeros(n_frames)
-    for first, last, weights in blocks(n_frames, length, overlap):
+    for first, last, weights in blocks((0, n_frames), length, overlap):
         assert 0 <= first < last <= n_frames
         total[first:last] += weights
     np.testing.assert_allclose(total, 1.0, atol=1e-6)

@@ -9,6 +9,7 @@ import faulty
 import pytest
 
 from audiosep.cli import workers
+from audiosep.cli.processes import NAME
 from audiosep.cli.tasks import Task
 from audiosep.cli.workers import Here, Pool
 from audiosep.errors import AudiosepError, ExitCode
@@ -32,7 +33,7 @@ def n_tries(folder, name):
 
 
 def no_processes():
-    return not [p for p in multiprocessing.active_children() if p.name.startswith("pebble")]
+    return not [p for p in multiprocessing.active_children() if p.name == NAME]
 
 
 @pytest.fixture
@@ -62,6 +63,31 @@ def test_those_that_die_or_hang_lose_their_own_task_only(pool, tmp_path):
     assert {outcomes[name].failure for name in errors} == {ExitCode.ALL_FAILED}
     assert outcomes["a"].entry["threads"] == ("1", "1")
     assert no_processes()
+
+
+def test_those_that_die_at_once_are_told_too(pool, tmp_path):
+    names = ["now-vanishes", "now-leaves", "now-dies"]
+    outcomes = run(pool(1), *names, "a")
+    assert outcomes["a"].failure is None
+    errors = [outcomes[name].entry["error"] for name in names]
+    assert "ended with code 0, twice" in errors[0]
+    assert "ended with code 7, twice" in errors[1]
+    assert "killed by signal 9, twice" in errors[2]
+    assert all(n_tries(tmp_path, name) == 2 for name in names)
+
+
+def test_a_process_that_dies_between_tasks_costs_none(pool, tmp_path):
+    some = pool(1)
+    try:
+        outcomes = some.run(iter(tasks("a", "b")))
+        next(outcomes)
+        (helper,) = (p for p in multiprocessing.active_children() if p.name == NAME)
+        helper.kill()
+        helper.join()
+        assert next(outcomes)[1].failure is None
+    finally:
+        some.close()
+    assert n_tries(tmp_path, "b") == 1
 
 
 def test_processes_stay_for_the_next_task(pool, tmp_path):

@@ -15,7 +15,7 @@ import soundfile as sf
 
 import audiosep
 from audiosep.errors import OutputError, ParameterError, RefusedError
-from audiosep.io import formats, writing
+from audiosep.io import formats, placing, stem_writer, writing
 from audiosep.types import Audio
 
 SR = 8000
@@ -80,14 +80,14 @@ def test_a_finer_recording_in_16_bits_is_measured_unrounded_and_it_is_said(tmp_p
 
 @pytest.mark.parametrize("bits", [16, 24])
 def test_integers_one_step_off_are_an_error(tmp_path, monkeypatch, bits):
-    real = writing.quantise
+    real = stem_writer.quantise
 
     def off(*given):
         out = real(*given)
         out[0][0, 7] += 1
         return out
 
-    monkeypatch.setattr(writing, "quantise", off)
+    monkeypatch.setattr(stem_writer, "quantise", off)
     mixture = files.noise(1000)  # between the steps, so that rounding could hide it
     with pytest.raises(OutputError, match="the written stems differ from the mixture by"):
         write_stems(tmp_path, mixture, bits=bits)
@@ -143,7 +143,7 @@ def test_full_scale_stays_integer(tmp_path):
 
 @pytest.mark.parametrize("extra", [-1, 0, 1])
 def test_lengths_around_a_block(tmp_path, monkeypatch, extra):
-    monkeypatch.setattr(writing, "_BLOCK_SAMPLES", 256)
+    monkeypatch.setattr(stem_writer, "_BLOCK_SAMPLES", 256)
     mixture = files.integers(512 + extra)
     written = write_stems(tmp_path, mixture)
     total = sum(files.whole_numbers(tmp_path / f) for f in written.files.values()) >> 16
@@ -321,11 +321,11 @@ def test_write_under_a_name_that_cannot_be(tmp_path, name):
 
 def test_beside_is_on_the_same_file_system_and_gone_afterwards(tmp_path):
     place = tmp_path / "deep" / "place"
-    with writing.beside(place) as folder:
+    with placing.beside(place) as folder:
         assert folder.parent.parent == place.parent
         (folder / "x").touch()
     assert list(place.parent.iterdir()) == []
-    interrupted = writing.beside(place)
+    interrupted = placing.beside(place)
     (interrupted.__enter__() / "x").touch()
     assert interrupted.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None) is not True
     assert list(place.parent.iterdir()) == []
@@ -336,36 +336,36 @@ def test_a_disk_that_fills_up_at_the_temporary_folder(tmp_path, monkeypatch):
         if not more:
             raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(writing.Path, "mkdir", full)
+    monkeypatch.setattr(placing.Path, "mkdir", full)
     words = "No space left on device; choose another"
-    with pytest.raises(OutputError, match=words), writing.beside(tmp_path / "place"):
+    with pytest.raises(OutputError, match=words), placing.beside(tmp_path / "place"):
         pass
     assert list(tmp_path.iterdir()) == []
 
 
 def test_check_writable(tmp_path):
-    writing.check_writable(tmp_path / "a" / "b")
+    placing.check_writable(tmp_path / "a" / "b")
     assert (tmp_path / "a" / "b").is_dir()
     assert list((tmp_path / "a" / "b").iterdir()) == []
     (tmp_path / "file").touch()
     for place in (tmp_path / "file", tmp_path / "file" / "below"):
         with pytest.raises(OutputError, match=r"there is a file where a folder should be; choose"):
-            writing.check_writable(place)
+            placing.check_writable(place)
     with pytest.raises(OutputError, match="cannot write to"):
-        writing.check_writable(tmp_path / "a\0b")
+        placing.check_writable(tmp_path / "a\0b")
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="no /proc")  # noqa: PTH112
 def test_a_place_where_not_even_root_can_write():
     with pytest.raises(OutputError, match="cannot write to /proc"):
-        writing.check_writable(writing.Path("/proc/audiosep"))
+        placing.check_writable(placing.Path("/proc/audiosep"))
 
 
 @files.needs_permissions
 def test_a_place_without_permission(tmp_path):
     tmp_path.chmod(0o500)
     with pytest.raises(OutputError, match=r"cannot write to .*[Pp]ermission denied"):
-        writing.check_writable(tmp_path / "x")
+        placing.check_writable(tmp_path / "x")
     tmp_path.chmod(0o700)
 
 
@@ -375,7 +375,7 @@ def test_a_stem_that_reads_back_differently_is_an_error(tmp_path, monkeypatch):
     def cut_short(path):
         path.write_bytes(path.read_bytes()[:1000])
 
-    monkeypatch.setattr(writing, "_sync", cut_short)
+    monkeypatch.setattr(stem_writer, "sync_file", cut_short)
     with pytest.raises(OutputError, match="reads back as"):
         write_stems(tmp_path, mixture)
 
@@ -454,10 +454,10 @@ def test_a_stem_that_is_read_back_as_no_number_is_refused(tmp_path, monkeypatch)
 
 def test_a_place_that_is_taken_meanwhile_is_not_replaced(tmp_path):
     place = tmp_path / "song"
-    with writing.beside(place) as new:
+    with placing.beside(place) as new:
         (new / "a.wav").write_bytes(b"mine")
         place.mkdir()
         (place / "a.wav").write_bytes(b"theirs")
         with pytest.raises(RefusedError, match="has appeared while the stems were made"):
-            writing.move_run(new, place, ["a.wav"], [], fresh=True)
+            placing.move_run(new, place, ["a.wav"], [], fresh=True)
     assert files.tree(tmp_path) == {"song/a.wav": b"theirs"}

@@ -11,17 +11,21 @@ from typing import Annotated
 import typer
 
 from audiosep._version import __version__
-from audiosep.cli import learning, research
+from audiosep.cli import export, learning, research
+from audiosep.cli.addresses import check_addresses
 from audiosep.cli.batch import (
+    EngineOption,
     JobsOption,
     JournalOption,
     RecursiveOption,
     RetryOption,
+    SchedulerOption,
     ShardOption,
     StatusOption,
     TimeoutOption,
     batch_like,
 )
+from audiosep.cli.report import ReportOption, report_on
 from audiosep.cli.telling import components_from
 from audiosep.cli.wording import words_of
 from audiosep.errors import AudiosepError, ExitCode
@@ -60,15 +64,15 @@ def _root(
 @app.command()
 def split(
     inputs: Annotated[
-        list[Path],
+        list[str],
         typer.Argument(metavar="IN...", help="Recordings, or folders of recordings."),
     ],
     out: Annotated[
-        Path,
+        str,
         typer.Option(
             "-o", "--out", metavar="DIR", help="Folder of the results.", rich_help_panel=EVERYDAY
         ),
-    ] = Path("separated"),
+    ] = "separated",
     preset: Annotated[
         str,
         typer.Option(
@@ -161,6 +165,7 @@ def split(
             rich_help_panel=EVERYDAY,
         ),
     ] = "high",
+    report: ReportOption = False,
     dry_run: Annotated[
         bool,
         typer.Option(
@@ -232,8 +237,19 @@ def split(
             rich_help_panel=EXPERT,
         ),
     ] = None,
+    max_memory: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SIZE",
+            help="What one recording may take, such as 600M or 2G; by default half of what is "
+            "free. Long recordings take no more than short ones.",
+            rich_help_panel=EXPERT,
+        ),
+    ] = None,
     recursive: RecursiveOption = False,
     jobs: JobsOption = 1,
+    engine: EngineOption = None,
+    scheduler: SchedulerOption = None,
     timeout: TimeoutOption = None,
     retry_failed: RetryOption = False,
     status: StatusOption = False,
@@ -271,10 +287,11 @@ def split(
     from audiosep.cli.batches import BatchOptions
     from audiosep.cli.split import SplitOptions, split_all
     from audiosep.cli.talk import Talk
+    from audiosep.io.urls import place_from
 
     talk = Talk(quiet=quiet, verbose=verbose, debug=debug, json_lines=json_lines)
     options = SplitOptions(
-        out=out,
+        out=place_from(out),
         preset=preset,
         n_sources=n_sources,
         n_components=components_from(n_components),
@@ -295,18 +312,22 @@ def split(
         one_shots=one_shots,
         start=start,
         duration=duration,
+        max_memory=max_memory,
+        report=report,
         dry_run=dry_run,
     )
     batch = BatchOptions(
         recursive=recursive,
         jobs=jobs,
+        engine=engine,
+        scheduler=scheduler,
         timeout=timeout,
         retry_failed=retry_failed,
         status=status,
         shard=shard,
         journal=journal,
     )
-    raise typer.Exit(split_all(inputs, options, talk, batch))
+    raise typer.Exit(split_all([place_from(text) for text in inputs], options, talk, batch))
 
 
 app.command()(batch_like(split))
@@ -315,7 +336,7 @@ app.command()(batch_like(split))
 @app.command()
 def info(
     inputs: Annotated[
-        list[Path],
+        list[str],
         typer.Argument(metavar="IN...", help="Recordings, or folders of recordings."),
     ],
     json_lines: Annotated[
@@ -326,8 +347,10 @@ def info(
     """Say what recordings are: format, rate, channels, length, depth of their stems."""
     from audiosep.cli.info import info_all
     from audiosep.cli.talk import Talk
+    from audiosep.io.urls import place_from
 
-    raise typer.Exit(info_all(inputs, Talk(json_lines=json_lines, debug=debug)))
+    places = [place_from(text) for text in inputs]
+    raise typer.Exit(info_all(places, Talk(json_lines=json_lines, debug=debug)))
 
 
 @app.command()
@@ -367,6 +390,49 @@ def evaluate(
 
 
 @app.command()
+def verify(
+    folders: Annotated[
+        list[Path],
+        typer.Argument(metavar="DIR...", help="Folders of stems, and what is below them."),
+    ],
+    mixture: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="The recording, where it is no longer in its place."),
+    ] = None,
+    json_lines: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object a line per folder.")
+    ] = False,
+    quiet: Annotated[
+        bool, typer.Option("-q", "--quiet", help="Say only results and errors.")
+    ] = False,
+) -> None:
+    """Check that stems are all there, unchanged, and still add up to their recording."""
+    from audiosep.cli.talk import Talk
+    from audiosep.cli.verify import verify_all
+
+    raise typer.Exit(verify_all(folders, mixture, Talk(json_lines=json_lines, quiet=quiet)))
+
+
+@app.command()
+def doctor(
+    warm: Annotated[
+        bool, typer.Option("--warm", help="Compile all kernels now, so that no run has to wait.")
+    ] = False,
+    json_lines: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object a line per finding.")
+    ] = False,
+    verbose: Annotated[
+        bool, typer.Option("-v", "--verbose", help="Say what is being compiled.")
+    ] = False,
+) -> None:
+    """Say what this installation is, what it can do, and what it lacks."""
+    from audiosep.cli.doctor import examine
+    from audiosep.cli.talk import Talk
+
+    raise typer.Exit(examine(Talk(json_lines=json_lines, verbose=verbose), warm=warm))
+
+
+@app.command()
 def presets(
     json_lines: Annotated[
         bool, typer.Option("--json", help="Print one JSON object a line per preset.")
@@ -378,6 +444,8 @@ def presets(
     list_presets(json_lines)
 
 
+app.command()(export.export)
+app.command("report")(report_on)
 app.command()(learning.learn)
 app.add_typer(learning.dictionaries)
 for command in (research.atoms, research.regroup, research.match, research.resynthesize):
@@ -395,6 +463,7 @@ def run() -> None:
     # A polite request to end cleans up as Ctrl-C does.
     signal.signal(signal.SIGTERM, lambda *_: _leave(ExitCode.TERMINATED))
     try:
+        check_addresses(sys.argv[1:])
         app(standalone_mode=True)
     except SystemExit as leaving:
         # Typer turns Ctrl-C into its code, without a word.

@@ -18,12 +18,15 @@ if TYPE_CHECKING:
     from audiosep.cli.tasks import Task
     from audiosep.errors import ExitCode
     from audiosep.io.naming import Planner
+    from audiosep.io.urls import Place
 
 __all__ = [
+    "EngineOption",
     "JobsOption",
     "JournalOption",
     "RecursiveOption",
     "RetryOption",
+    "SchedulerOption",
     "ShardOption",
     "StatusOption",
     "TimeoutOption",
@@ -45,6 +48,23 @@ JobsOption = Annotated[
         "--jobs",
         metavar="N",
         help="So many recordings at once, as far as memory goes.",
+        rich_help_panel=MANY,
+    ),
+]
+EngineOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="local|dask",
+        help="Who does the work: processes of this machine, or a Dask cluster (extra cluster).",
+        rich_help_panel=MANY,
+    ),
+]
+SchedulerOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS|FILE",
+        help="Of a Dask cluster, tcp://host:8786; without it --engine dask starts --jobs workers "
+        "here.",
         rich_help_panel=MANY,
     ),
 ]
@@ -96,12 +116,14 @@ def batch_like(split: Callable[..., None]) -> Callable[..., None]:
         The command ``split``; its parameters are those of its options.
     """
 
-    def batch(manifest: Path, *, allow_outside: bool, **given: Any) -> None:
+    def batch(manifest: str, *, allow_outside: bool, **given: Any) -> None:
         from audiosep.cli.batches import BatchOptions
         from audiosep.cli.split import SplitOptions
         from audiosep.cli.talk import Talk
         from audiosep.cli.telling import components_from
+        from audiosep.io.urls import place_from
 
+        given["out"] = place_from(given["out"])
         given["n_components"] = components_from(given["n_components"])
         given["examples"] = tuple(given["examples"] or ())
         given = {name.rstrip("_"): value for name, value in given.items()}
@@ -111,7 +133,7 @@ def batch_like(split: Callable[..., None]) -> Callable[..., None]:
 
         raise typer.Exit(
             batch_all(
-                manifest,
+                place_from(manifest),
                 some(SplitOptions),
                 some(Talk),
                 some(BatchOptions),
@@ -142,7 +164,7 @@ def batch_like(split: Callable[..., None]) -> Callable[..., None]:
     return batch
 
 
-_ManifestArgument = Annotated[Path, typer.Argument(metavar="MANIFEST", help="CSV or JSON lines.")]
+_ManifestArgument = Annotated[str, typer.Argument(metavar="MANIFEST", help="CSV or JSON lines.")]
 _OutsideOption = Annotated[
     bool,
     typer.Option(
@@ -154,7 +176,7 @@ _OutsideOption = Annotated[
 
 
 def batch_all(
-    path: Path, options: SplitOptions, talk: Talk, batch: BatchOptions, *, allow_outside: bool
+    path: Place, options: SplitOptions, talk: Talk, batch: BatchOptions, *, allow_outside: bool
 ) -> ExitCode:
     """Separate the recordings of a manifest and return the exit code of the whole.
 
@@ -166,7 +188,7 @@ def batch_all(
         If an option cannot be.
     """
     from audiosep.cli.batches import Plan, do_batch
-    from audiosep.cli.manifest import Manifest
+    from audiosep.cli.manifest import opened
     from audiosep.cli.one import Worker
     from audiosep.cli.split import no_empty_folders
     from audiosep.errors import InputError
@@ -174,35 +196,35 @@ def batch_all(
 
     batch.check()
     Worker(talk=talk).separator_of(options)
-    manifest = Manifest(path=path, options=options, allow_outside=allow_outside)
-    counted = Planner()
-    total, parents = 0, set()
-    for row in manifest.rows(look=False):
-        total += 1
-        if not row.problem:
-            counted.count(row.source, row.below, row.name)
-            parents.add(options.out / row.below)
-    if not total:
-        raise InputError(f"{display(path)} names no recordings.")
-    plan = Plan(tasks=lambda: _tasks(manifest, counted.again()), total=total, parents=parents)
-    with no_empty_folders(options.out):
-        return do_batch(plan, options.out, batch, talk, dry_run=options.dry_run)
+    with opened(path, options, allow_outside=allow_outside) as manifest:
+        counted = Planner()
+        total, parents = 0, set()
+        for row in manifest.rows(look=False):
+            total += 1
+            if not row.problem:
+                counted.count(row.source, row.below, row.name)
+                parents.add(options.out / row.below)
+        if not total:
+            raise InputError(f"{display(path)} names no recordings.")
+        plan = Plan(tasks=lambda: _tasks(manifest, counted.again()), total=total, parents=parents)
+        with no_empty_folders(options.out):
+            return do_batch(plan, options.out, batch, talk, dry_run=options.dry_run)
 
 
 def _tasks(manifest: Manifest, planner: Planner) -> Iterator[Task]:
     from audiosep.cli.tasks import Task
-    from audiosep.io.naming import Job
+    from audiosep.io.naming import job_of
 
     out = manifest.options.out
     for row in manifest.rows():
         if row.problem:
             # Not a folder of its own, so that no other row's name depends on it.
-            job = Job(source=row.source, folder=out)
+            job = job_of(row.source, out)
             yield Task(job=job, options=row.options, key=f"line {row.line}", problem=row.problem)
             continue
         track = planner.folder(row.source, row.below, row.name)
         yield Task(
-            job=Job(source=row.source, folder=out / track),
+            job=job_of(row.source, out / track),
             options=row.options,
             track=str(track),
             key=str(row.below / row.source.name),

@@ -11,18 +11,22 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from audiosep.cli.forecast import Forecast
 from audiosep.cli.journal import JOURNAL_NAME, Journal, Remembered, stamp_of
-from audiosep.cli.locks import HOME_NAME, locked_run, remove_leftovers
+from audiosep.cli.locks import home_of, locked_run, make_home, remove_leftovers
 from audiosep.cli.one import Worker
+from audiosep.cli.places import check_place
 from audiosep.cli.status import say_status
 from audiosep.cli.talk import Talk
 from audiosep.cli.tasks import Outcome, Task, entry_of
 from audiosep.cli.workers import Engine, Here, Pool
 from audiosep.errors import ExitCode, OutputError, UsageError
 from audiosep.io.naming import display
-from audiosep.io.writing import check_writable
+from audiosep.io.urls import Place, Url, seen_from
 
-__all__ = ["BatchOptions", "Plan", "do_batch", "exit_code"]
+__all__ = ["ENGINES", "BatchOptions", "Plan", "do_batch", "exit_code"]
+
+ENGINES = ("local", "dask")
 
 _WAIT_S = 1.0
 _MOST_UNWRITTEN = 3
@@ -39,6 +43,10 @@ class BatchOptions:
         Whether folders in folders are taken.
     jobs : int
         Recordings at once.
+    engine : str or None
+        ``local`` or ``dask``; by default local, unless there is a scheduler.
+    scheduler : str or None
+        Of a Dask cluster: its address, or a file that has it.
     timeout : float or None
         Seconds that one may take.
     retry_failed : bool
@@ -53,6 +61,8 @@ class BatchOptions:
 
     recursive: bool = False
     jobs: int = 1
+    engine: str | None = None
+    scheduler: str | None = None
     timeout: float | None = None
     retry_failed: bool = False
     status: bool = False
@@ -62,6 +72,10 @@ class BatchOptions:
     def is_batch(self) -> bool:
         """Whether a journal is kept: with any of these options."""
         return self != BatchOptions()
+
+    def on_cluster(self) -> bool:
+        """Whether Dask does the work."""
+        return self.engine == "dask" or self.scheduler is not None
 
     def check(self) -> None:
         """Refuse what cannot be.
@@ -73,6 +87,16 @@ class BatchOptions:
         """
         if self.jobs < 1:
             raise UsageError(f"--jobs {self.jobs} is out of range; use 1 or more.")
+        if self.engine not in (None, *ENGINES):
+            raise UsageError(f"--engine {self.engine!r} is unknown; use {' or '.join(ENGINES)}.")
+        if self.scheduler is not None:
+            if self.engine == "local":
+                raise UsageError("--scheduler is for --engine dask; leave one of them out.")
+            if self.jobs > 1:
+                raise UsageError(
+                    f"--jobs {self.jobs} does not go with --scheduler: how many recordings are "
+                    "done at once, its workers decide."
+                )
         if self.timeout is not None and not 0.0 < self.timeout < float("inf"):
             raise UsageError(f"--timeout {self.timeout:g} is out of range; use more than 0 s.")
         self.part()
@@ -107,18 +131,18 @@ class Plan:
         Gives them anew, always in the same order.
     total : int
         How many.
-    parents : set of Path
+    parents : set of Path or Url
         Folders in which they make folders.
     """
 
     tasks: Callable[[], Iterable[Task]]
     total: int
-    parents: set[Path]
+    parents: set[Place]
 
 
 def do_batch(
     plan: Plan,
-    out: Path,
+    out: Place,
     options: BatchOptions,
     talk: Talk,
     *,
@@ -131,7 +155,7 @@ def do_batch(
     ----------
     plan : Plan
         The tasks.
-    out : Path
+    out : Path or Url
         Output folder.
     options : BatchOptions
         How.
@@ -147,24 +171,33 @@ def do_batch(
     OutputError
         If nothing can be written.
     """
-    journal = Journal(options.journal or out / HOME_NAME / JOURNAL_NAME)
+    journal = Journal(options.journal or home_of(out) / JOURNAL_NAME)
     tally = _Tally(failures=list(failures))
     if options.status:
         code = say_status(_part_of(plan, options), journal.read(), out, talk)
         return ExitCode.SOME_FAILED if tally.failures else code
     if dry_run:
-        for _, outcome in Here(worker=Worker(talk=talk)).run(_part_of(plan, options)):
+        forecast = Forecast(talk=talk, jobs=options.jobs)
+        tasks = _part_of(plan, options)
+        if min(options.jobs, plan.total) > 1 or options.on_cluster():
+            tasks = map(_of_one_thread, tasks)
+        for _, outcome in Here(worker=Worker(talk=talk)).run(tasks):
             tally.add(outcome)
+            forecast.add(outcome)
             if talk.json_lines:
                 talk.json(outcome.entry)
+        forecast.tell()
         return tally.code()
     if not plan.total:
         return tally.code()
-    check_writable(out)
-    with _at_work(plan, out):
-        n_jobs = max(1, min(options.jobs, plan.total))
-        engine = _engine(out, n_jobs, options.timeout, talk)
-        with closing(engine), closing(journal):
+    n_jobs = max(1, min(options.jobs, plan.total))
+    # Before anything is written: a cluster may be out of reach.
+    with closing(_engine(out, n_jobs, options, talk)) as engine:
+        check_place(out)
+        if isinstance(out, Url):
+            talk.detail(f"audiosep: journal and locks are in {display(home_of(out))}")
+        # Closed before what its processes have left is removed.
+        with _at_work(plan, out), closing(engine), closing(journal):
             remembered = journal.read()
             journal.open()
             _Batch(
@@ -174,21 +207,15 @@ def do_batch(
                 journal=journal,
                 remembered=remembered,
                 tally=tally,
-                n_jobs=n_jobs,
+                one_thread=n_jobs > 1 or options.on_cluster(),
             ).do(plan, engine)
     return tally.code()
 
 
 @contextmanager
-def _at_work(plan: Plan, out: Path) -> Iterator[None]:
+def _at_work(plan: Plan, out: Place) -> Iterator[None]:
     """Take part in the work below `out`, before and after which dead ones are cleaned up for."""
-    try:
-        (out / HOME_NAME).mkdir(exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"cannot write to {display(out / HOME_NAME)}: {error.strerror}; choose another place "
-            "with --out."
-        ) from None
+    make_home(out)
     remove_leftovers(out, plan.parents)
     try:
         with locked_run(out):
@@ -198,16 +225,27 @@ def _at_work(plan: Plan, out: Path) -> Iterator[None]:
         remove_leftovers(out, plan.parents)
 
 
-def _engine(out: Path, n_jobs: int, timeout_s: float | None, talk: Talk) -> Engine:
+def _engine(out: Place, n_jobs: int, options: BatchOptions, talk: Talk) -> Engine:
     worker = Worker(talk=replace(talk, bars=False), out=out)
-    if n_jobs == 1 and timeout_s is None:
+    if options.on_cluster():
+        from audiosep.cli.cluster import Cluster
+
+        return Cluster(worker, n_jobs, options.timeout, options.scheduler)
+    if n_jobs == 1 and options.timeout is None:
         return Here(worker=worker)
-    return Pool(worker, n_jobs, timeout_s)
+    return Pool(worker, n_jobs, options.timeout)
 
 
 def _part_of(plan: Plan, options: BatchOptions) -> Iterator[Task]:
     number, count = options.part()
     return (task for task in plan.tasks() if count == 1 or in_part(task, number, count))
+
+
+def _of_one_thread(task: Task) -> Task:
+    """As many threads as processes are at work, unless told: more would be in each other's way."""
+    if task.options.n_threads is not None:
+        return task
+    return replace(task, options=replace(task.options, n_threads=1))
 
 
 def in_part(task: Task, number: int, count: int) -> bool:
@@ -248,13 +286,13 @@ def exit_code(n_done: int, failures: list[ExitCode]) -> ExitCode:
 
 @dataclass(frozen=True, kw_only=True)
 class _Batch:
-    out: Path
+    out: Place
     options: BatchOptions
     talk: Talk
     journal: Journal
     remembered: dict[str, Remembered]
     tally: _Tally
-    n_jobs: int
+    one_thread: bool
     stamps: dict[str, str] = field(default_factory=dict)
     taken: dict[str, Task] = field(default_factory=dict)
 
@@ -302,11 +340,8 @@ class _Batch:
             if problem:
                 self._take(task, self._failed(task, problem))
                 advance()
-            elif self.n_jobs > 1 and task.options.n_threads is None:
-                # As many threads as processes are at work: more would be in each other's way.
-                yield replace(task, options=replace(task.options, n_threads=1))
             else:
-                yield task
+                yield _of_one_thread(task) if self.one_thread else task
 
     def _failed(self, task: Task, words: str) -> Outcome:
         if not self.talk.json_lines:
@@ -341,7 +376,7 @@ class _Batch:
         past = self.remembered.get(task.track)
         if outcome.failure is None:
             place = outcome.place or task.job.folder
-            relative = os.path.relpath(place, self.out)
+            relative = seen_from(place, self.out)
             said = None if past is None else (past.status, past.stamp, past.place)
             if said != ("done", stamp, relative):
                 self.journal.append(

@@ -9,6 +9,7 @@ from pathlib import Path, PurePath
 
 from audiosep.errors import InputError
 from audiosep.io.naming import TOP, display, each_once, find_inputs, is_recording_name
+from audiosep.io.urls import Place, Url
 from audiosep.save import RECORD_NAME
 
 __all__ = ["Found", "find_recordings"]
@@ -20,7 +21,7 @@ class Found:
 
     Parameters
     ----------
-    source : Path
+    source : Path or Url
         The recording.
     below : PurePath
         Its folder, relative to the one that was named; empty for those that were named themselves.
@@ -28,12 +29,12 @@ class Found:
         Why there is nothing to be had: then `source` is a folder that cannot be looked into.
     """
 
-    source: Path
+    source: Place
     below: PurePath = TOP
     problem: str = ""
 
 
-def find_recordings(argument: Path, *, recursive: bool, out: Path) -> list[Found]:
+def find_recordings(argument: Place, *, recursive: bool, out: Place) -> list[Found]:
     """Recordings that one argument stands for.
 
     Stems are no recordings: a folder with a record of ours is passed over, and so is the output
@@ -42,11 +43,11 @@ def find_recordings(argument: Path, *, recursive: bool, out: Path) -> list[Found
 
     Parameters
     ----------
-    argument : Path
+    argument : Path or Url
         A file, which is taken whatever it is, or a folder.
     recursive : bool
         Whether folders in it are looked into.
-    out : Path
+    out : Path or Url
         Output folder.
 
     Raises
@@ -54,20 +55,28 @@ def find_recordings(argument: Path, *, recursive: bool, out: Path) -> list[Found
     InputError
         If a folder holds no recording or cannot be listed.
     """
+    if isinstance(argument, Url):
+        return _far(argument, recursive=recursive, out=out)
     if not recursive or not _is_folder(argument):
         if _is_file(argument / RECORD_NAME):
-            raise InputError(
-                f"{display(argument)} holds stems, not recordings; name the files to take one "
-                "apart again."
-            )
+            raise _holds_stems(argument)
         return [Found(source=path) for path in find_inputs([argument])]
-    found = list(_walk(argument, os.path.realpath(out)))
+    # A remote output folder is none of the folders here.
+    found = list(_walk(argument, "" if isinstance(out, Url) else os.path.realpath(out)))
     if not found:
-        raise InputError(
-            f"{display(argument)} is a folder without recordings, and so are those in it."
-        )
+        raise _none_in(argument)
     kept = {id(path) for path in each_once(f.source for f in found)}
     return [f for f in found if id(f.source) in kept]
+
+
+def _holds_stems(folder: Place) -> InputError:
+    return InputError(
+        f"{display(folder)} holds stems, not recordings; name the files to take one apart again."
+    )
+
+
+def _none_in(folder: Place) -> InputError:
+    return InputError(f"{display(folder)} is a folder without recordings, and so are those in it.")
 
 
 def _walk(top: Path, out: str) -> Iterator[Found]:
@@ -111,3 +120,61 @@ def _is_file(path: Path) -> bool:
         return path.is_file()
     except OSError:
         return False
+
+
+# Elsewhere
+
+
+def _far(argument: Url, *, recursive: bool, out: Place) -> list[Found]:
+    from audiosep.io.remote import listing, look
+
+    state = look(argument)
+    if state is not None:
+        return [Found(source=Url(argument.text, seen=state))]
+    if recursive:
+        found = list(_walk_far(argument, out))
+        if not found:
+            raise _none_in(argument)
+        return found
+    files = listing(argument).files
+    if RECORD_NAME in files:
+        raise _holds_stems(argument)
+    inside = [n for n in sorted(files) if is_recording_name(PurePath(n))]
+    if not inside:
+        raise InputError(
+            f"{display(argument)} is a folder without recordings; those in folders below it are "
+            "not taken without -r."
+        )
+    return [Found(source=Url((argument / n).text, seen=files[n])) for n in inside]
+
+
+def _walk_far(top: Url, out: Place) -> Iterator[Found]:
+    """Recordings below an address, in the order and by the rules of those on a disk."""
+    from audiosep.io.remote import listing
+
+    waiting = [(top, TOP)]
+    while waiting:
+        home, below = waiting.pop()
+        try:
+            held = listing(home)
+        except InputError as error:
+            if home == top:
+                raise
+            yield Found(source=home, problem=str(error))
+            continue
+        if RECORD_NAME in held.files:
+            continue
+        for name in sorted(held.files):
+            if is_recording_name(PurePath(name)):
+                source = Url((home / name).text, seen=held.files[name])
+                yield Found(source=source, below=below)
+        # A key may have any parts, and these would lead out of a folder that mirrors it.
+        for name in held.folders:
+            if name in (".", ".."):
+                words = f"{display(home)}/{name}/ cannot be the name of a folder; rename it."
+                yield Found(source=home, problem=words)
+        waiting += [
+            (home / name, below / name)
+            for name in reversed(held.folders)
+            if not name.startswith(".") and home / name != out
+        ]

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from audiosep.cli.folders import find_recordings
+from audiosep.cli.remote import header_of
 from audiosep.cli.talk import Talk
 from audiosep.errors import AudiosepError, ExitCode
-from audiosep.io import info
+from audiosep.io import AudioInfo, info
 from audiosep.io.naming import display, find_inputs
 from audiosep.io.riff import missing_bytes
+from audiosep.io.urls import Place, Url
 from audiosep.presets import load_preset, preset_names
 
 __all__ = ["info_all", "list_presets"]
 
 
-def info_all(inputs: list[Path], talk: Talk) -> ExitCode:
+def info_all(inputs: Sequence[Place], talk: Talk) -> ExitCode:
     """Print what each recording is; one that cannot be read never stops the others."""
     n_failed, n_good = 0, 0
     for argument in inputs:
         try:
-            paths = find_inputs([argument])
+            paths = _inputs(argument)
         except AudiosepError as error:
             n_failed += 1
             if talk.json_lines:
@@ -31,7 +35,7 @@ def info_all(inputs: list[Path], talk: Talk) -> ExitCode:
         for path in paths:
             entry: dict[str, Any] = {"input": display(path), "status": "ok", "error": None}
             try:
-                about = info(path)
+                about, n_missing = _look(path)
                 entry |= {
                     "format": about.format,
                     "subtype": about.subtype,
@@ -40,7 +44,7 @@ def info_all(inputs: list[Path], talk: Talk) -> ExitCode:
                     "n_samples": about.n_samples,
                     "duration_s": round(about.duration, 3),
                     "bits": about.bits,
-                    "missing_bytes": missing_bytes(path),
+                    "missing_bytes": n_missing,
                 }
                 n_good += 1
             except AudiosepError as error:
@@ -55,6 +59,19 @@ def info_all(inputs: list[Path], talk: Talk) -> ExitCode:
     if n_failed == 0:
         return ExitCode.DONE
     return ExitCode.SOME_FAILED if n_good else ExitCode.ALL_FAILED
+
+
+def _inputs(argument: Place) -> Sequence[Place]:
+    if isinstance(argument, Url):
+        return [found.source for found in find_recordings(argument, recursive=False, out=Path())]
+    return find_inputs([argument])
+
+
+def _look(place: Place) -> tuple[AudioInfo, int]:
+    """What a header says, and how much of the file it speaks of is missing."""
+    if isinstance(place, Url):
+        return header_of(place)
+    return info(place), missing_bytes(place)
 
 
 def _line(entry: dict[str, Any]) -> str:

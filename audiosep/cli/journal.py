@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from audiosep._version import __version__
-from audiosep.errors import OutputError, RefusedError
+from audiosep.errors import AudiosepError, OutputError, RefusedError
 from audiosep.io.naming import display
+from audiosep.io.urls import Place, Url
 
 if TYPE_CHECKING:
     from audiosep.cli.split import SplitOptions
@@ -72,19 +73,29 @@ class Remembered:
         return timeout_s is not None and timeout_s <= self.timeout_s
 
 
-def stamp_of(source: Path, options: SplitOptions) -> str:
+def stamp_of(source: Place, options: SplitOptions) -> str:
     """Few characters that are others when the recording's file or the settings are."""
-    try:
-        status = source.stat()
-        state = [status.st_size, status.st_mtime_ns, status.st_ctime_ns]
-    except (OSError, ValueError):
-        state = []
+    state = _state_of(source)
     settings = {name: str(value) for name, value in asdict(options).items()}
     # Where the stems go and how many threads work decides nothing about them.
     for name in ("out", "exists", "n_threads", "dry_run"):
         settings.pop(name, None)
     text = json.dumps([__version__, state, settings], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _state_of(source: Place) -> list[int | str | None]:
+    try:
+        if isinstance(source, Url):
+            from audiosep.io.remote import state_of
+
+            # What a listing has told need not be asked again, once for each of a million.
+            seen = source.seen or state_of(source)
+            return [seen.size, seen.etag]
+        status = source.stat()
+    except (OSError, ValueError, AudiosepError):  # reported when it is read
+        return []
+    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns]
 
 
 class Journal:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from audiosep.cli.options import Debug, Seed
 from audiosep.errors import DictionaryError, ExitCode, InputError, OutputError, UsageError
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ SUFFIX = ".safetensors"
 
 Files = Annotated[list[Path], typer.Argument(metavar="FILE...", help="Dictionaries.")]
 JsonLines = Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")]
+Target = Annotated[Path, typer.Option("-o", "--out", metavar="FILE", help="Dictionary to write.")]
 Replace = Annotated[bool, typer.Option("--overwrite", help="Replace a file that is there.")]
 
 
@@ -32,7 +34,7 @@ def learn(
     inputs: Annotated[
         list[Path], typer.Argument(metavar="IN...", help="Recordings in which it sounds alone.")
     ],
-    out: Annotated[Path, typer.Option("-o", "--out", metavar="FILE", help="Dictionary to write.")],
+    out: Target,
     label: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="What its stem is called; by default as the file is."),
@@ -60,9 +62,9 @@ def learn(
         str | None,
         typer.Option(metavar="TEXT", help="What the sounds are, and under which licence."),
     ] = None,
-    seed: Annotated[int, typer.Option(metavar="N", help="Same seed, same bytes.")] = 0,
+    seed: Seed = 0,
     overwrite: Replace = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    debug: Debug = False,
 ) -> None:
     """Learn what a source sounds like, for 'audiosep split --example NAME=FILE'."""
     del debug  # heeded where errors are told
@@ -121,7 +123,7 @@ def show(files: Files, json_lines: JsonLines = False) -> None:
 @dictionaries.command()
 def merge(
     files: Files,
-    out: Annotated[Path, typer.Option("-o", "--out", metavar="FILE", help="Dictionary to write.")],
+    out: Target,
     label: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="One label for everything; by default each keeps its."),

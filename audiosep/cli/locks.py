@@ -17,15 +17,25 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from audiosep.cli.scratch import remove_dead_scratch
 from audiosep.errors import OutputError
 from audiosep.io.naming import display
+from audiosep.io.urls import Place, Url, seen_from
 
 try:
     import fcntl
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["HOME_NAME", "TrackTakenError", "locked_run", "locked_track", "remove_leftovers"]
+__all__ = [
+    "HOME_NAME",
+    "TrackTakenError",
+    "home_of",
+    "locked_run",
+    "locked_track",
+    "make_home",
+    "remove_leftovers",
+]
 
 HOME_NAME = ".audiosep"
 """Folder below the output folder for what a batch needs to go on later."""
@@ -42,10 +52,40 @@ class TrackTakenError(Exception):
     """A track that another process is working on; its text says which."""
 
 
+def home_of(out: Place) -> Path:
+    """Folder of the journal and the locks: in the output folder, or, where that is remote, here."""
+    if not isinstance(out, Url):
+        return out / HOME_NAME
+    from platformdirs import user_state_path
+
+    digest = hashlib.sha256(out.text.encode()).hexdigest()
+    return user_state_path("audiosep", appauthor=False) / "remote" / digest[:24]
+
+
+def make_home(out: Place) -> None:
+    """Make the folder of the journal and the locks.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be made.
+    """
+    home = home_of(out)
+    try:
+        home.mkdir(parents=isinstance(out, Url), exist_ok=True)
+    except OSError as error:
+        advice = (
+            "set XDG_STATE_HOME to a folder that can be"
+            if isinstance(out, Url)
+            else "choose another place with --out"
+        )
+        raise OutputError(f"cannot write to {display(home)}: {error.strerror}; {advice}.") from None
+
+
 @contextmanager
-def locked_run(out: Path) -> Iterator[None]:
+def locked_run(out: Place) -> Iterator[None]:
     """Take part in the work below `out`; several runs may."""
-    handle = _opened(out / HOME_NAME / _RUN)
+    handle = _opened(home_of(out) / _RUN)
     if handle is None:  # no batch has ever worked here
         yield
         return
@@ -66,14 +106,14 @@ def _opened(path: Path) -> int | None:
 
 
 @contextmanager
-def locked_track(out: Path, folder: Path) -> Iterator[None]:
+def locked_track(out: Place, folder: Place) -> Iterator[None]:
     """Work on a track alone.
 
     Parameters
     ----------
-    out : Path
+    out : Path or Url
         Output folder of the run.
-    folder : Path
+    folder : Path or Url
         Folder of the track's stems.
 
     Raises
@@ -81,8 +121,8 @@ def locked_track(out: Path, folder: Path) -> Iterator[None]:
     TrackTakenError
         If another process does.
     """
-    tracks = out / HOME_NAME / _TRACKS
-    name = hashlib.sha256(os.fsencode(os.path.relpath(folder, out))).hexdigest()[:24]
+    tracks = home_of(out) / _TRACKS
+    name = hashlib.sha256(os.fsencode(seen_from(folder, out))).hexdigest()[:24]
     path = tracks / f"{name}.lock"
     handle = _taken(path)
     try:
@@ -135,29 +175,30 @@ def _try(handle: int, *, alone: bool) -> bool:
     return True
 
 
-def remove_leftovers(out: Path, parents: Iterable[Path]) -> int:
+def remove_leftovers(out: Place, parents: Iterable[Place]) -> int:
     """Remove what processes have left that did not live to do it; return how many folders.
 
     Nothing is removed while any other run works below `out`.
 
     Parameters
     ----------
-    out : Path
+    out : Path or Url
         Output folder of the run, which does not hold its own lock now.
-    parents : iterable of Path
+    parents : iterable of Path or Url
         Folders in which folders of stems are made.
     """
+    remove_dead_scratch()
     if fcntl is None:
         return 0
     try:
-        handle = os.open(out / HOME_NAME / _RUN, os.O_RDONLY)
+        handle = os.open(home_of(out) / _RUN, os.O_RDONLY)
     except OSError:
         return 0
     try:
         # Not by way of _try: where there are no locks, somebody may be at work.
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        shutil.rmtree(out / HOME_NAME / _TRACKS, ignore_errors=True)
-        return sum(_remove_in(parent) for parent in parents)
+        shutil.rmtree(home_of(out) / _TRACKS, ignore_errors=True)
+        return sum(_remove_in(parent) for parent in parents if isinstance(parent, Path))
     except OSError:  # somebody is at work, or there are no locks here
         return 0
     finally:

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import csv
 import json
-import os
-import re
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
+from audiosep.cli.inside import place_below, shortened, within
+from audiosep.cli.scratch import scratch
 from audiosep.errors import InputError
 from audiosep.io.naming import TOP, display
+from audiosep.io.urls import Place, Url
 
 if TYPE_CHECKING:
     from audiosep.cli.split import SplitOptions
 
-__all__ = ["COLUMNS", "Manifest", "Row", "within"]
+__all__ = ["COLUMNS", "Manifest", "Row", "opened"]
 
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://|file:", re.IGNORECASE)
 _JSON_ENDINGS = (".jsonl", ".ndjson", ".json")
 _BOM = b"\xef\xbb\xbf"
 
@@ -86,7 +87,7 @@ class Row:
     ----------
     line : int
         Where it begins, from 1.
-    source : Path
+    source : Path or Url
         The recording.
     below : PurePath
         Its folder, seen from the manifest's; empty for recordings that are elsewhere.
@@ -99,7 +100,7 @@ class Row:
     """
 
     line: int
-    source: Path
+    source: Place
     below: PurePath
     name: str | None
     options: SplitOptions
@@ -112,17 +113,20 @@ class Manifest:
 
     Parameters
     ----------
-    path : Path
+    path : Path or Url
         The file, in UTF-8.
     options : SplitOptions
         What rows do not say themselves.
     allow_outside : bool
         Whether rows may name files outside the manifest's folder.
+    copy : Path or None
+        Of a remote one, what is read.
     """
 
-    path: Path
+    path: Place
     options: SplitOptions
     allow_outside: bool = False
+    copy: Path | None = None
 
     def rows(self, *, look: bool = True) -> Iterator[Row]:
         """Rows in their order, each once; they are never all in memory.
@@ -150,7 +154,7 @@ class Manifest:
         """Line and columns of each row, or why it has none."""
         name = display(self.path)
         try:
-            with self.path.open("rb") as file:
+            with self._file().open("rb") as file:
                 first = file.readline(1 << 16)
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error)
@@ -162,10 +166,17 @@ class Manifest:
             return self._objects()
         return self._table()
 
+    def _file(self) -> Path:
+        if self.copy is not None:
+            return self.copy
+        if isinstance(self.path, Url):
+            raise TypeError("a remote manifest is read from a copy, see opened()")
+        return self.path
+
     def _lines(self) -> Iterator[tuple[int, str]]:
         name = display(self.path)
         try:
-            with self.path.open("rb") as file:
+            with self._file().open("rb") as file:
                 for number, raw in enumerate(file, start=1):
                     try:
                         text = raw.removeprefix(_BOM if number == 1 else b"").decode("utf-8")
@@ -252,19 +263,19 @@ class Manifest:
             try:
                 settings[option] = convert(value)
             except (ValueError, OverflowError):
-                raise ValueError(f"{name} {_short(value)} cannot be") from None
+                raise ValueError(f"{name} {shortened(value)} cannot be") from None
         recording = given.get("input")
         if not isinstance(recording, str):
             raise ValueError("names no recording in 'input'")  # noqa: TRY004
         source, below = self._inside(recording, look=look)
         for option in ("dictionary", "score"):
             if option in settings:
-                settings[option] = self._inside(settings[option], look=look)[0]
+                settings[option] = self._here(settings[option], look=look)
         if "examples" in settings:
             settings["examples"] = tuple(self._example(e, look=look) for e in settings["examples"])
         own: str | None = None
         if "out" in given:
-            below, own = _place(given["out"])
+            below, own = place_below(given["out"])
         return replace(
             row, source=source, below=below, name=own, options=replace(self.options, **settings)
         )
@@ -273,72 +284,40 @@ class Manifest:
         name, equals, value = text.rpartition("=")
         if value.startswith("@"):
             return text
-        return f"{name}{equals}{self._inside(value, look=look)[0]}"
+        return f"{name}{equals}{self._here(value, look=look)}"
 
-    def _inside(self, text: str, *, look: bool) -> tuple[Path, PurePath]:
-        """Path of a file, and its folder seen from the manifest's."""
+    def _here(self, text: str, *, look: bool) -> Path:
+        place, _ = self._inside(text, look=look)
+        if isinstance(place, Url):
+            raise ValueError(  # noqa: TRY004
+                f"{shortened(text)} is not on this computer, and only recordings may be elsewhere; "
+                "copy it here"
+            )
+        return place
+
+    def _inside(self, text: str, *, look: bool) -> tuple[Place, PurePath]:
+        """Place of a file, and its folder seen from the manifest's."""
         return within(self.path.parent, text, allow_outside=self.allow_outside, look=look)
 
 
-def within(
-    root: Path, text: str, *, allow_outside: bool = False, look: bool = True
-) -> tuple[Path, PurePath]:
-    """Path that a manifest names, and its folder seen from the manifest's.
-
-    Parameters
-    ----------
-    root : Path
-        Folder of the manifest.
-    text : str
-        As written in it.
-    allow_outside : bool
-        Whether it may be anywhere.
-    look : bool
-        Whether links are followed.
+@contextmanager
+def opened(path: Place, options: SplitOptions, *, allow_outside: bool) -> Iterator[Manifest]:
+    """Give a manifest; of a remote one, a copy is kept as long as it is read.
 
     Raises
     ------
-    ValueError
-        If it may not be named there.
+    InputError
+        If it cannot be copied.
     """
-    shown = _short(text)
-    if "\0" in text:
-        raise ValueError(f"{shown} cannot be the name of a file")
-    try:
-        os.fsencode(text)
-    except UnicodeEncodeError:
-        raise ValueError(f"{shown} cannot be the name of a file") from None
-    if _URL.match(text):
-        raise ValueError(f"{shown} is a URL; give a path")
-    if text.startswith("~"):
-        raise ValueError(f"{shown} begins with ~, which is not expanded; write the path out")
-    place = os.path.normpath(root / text)
-    relative = PurePath(os.path.relpath(place, root))
-    is_inside = ".." not in relative.parts
-    if not is_inside and not allow_outside:
-        raise ValueError(
-            f"{shown} leads out of the folder of the manifest; allow that with --allow-outside"
-        )
-    if look and not allow_outside:
-        real = os.path.realpath(root)
-        target = os.path.realpath(place)
-        if target != real and not target.startswith(real.rstrip(os.sep) + os.sep):
-            raise ValueError(
-                f"{shown} is a link that leads out of the folder of the manifest; allow that with "
-                "--allow-outside"
-            )
-    return Path(place), relative.parent if is_inside else TOP
+    if not isinstance(path, Url):
+        yield Manifest(path=path, options=options, allow_outside=allow_outside)
+        return
+    from audiosep.io.remote import fetch
 
-
-def _place(value: Any) -> tuple[PurePath, str]:
-    """Folder of the stems as a row gives it: below the output folder, whatever is written."""
-    path = PurePath(_text(value).strip())
-    shown = _short(value)
-    if path.is_absolute() or ".." in path.parts or not path.parts or "\0" in str(path):
-        raise ValueError(f"out {shown} leads out of the output folder")
-    if any(part.startswith((".", "~")) for part in path.parts):
-        raise ValueError(f"out {shown} has a part that begins with . or ~")
-    return path.parent, path.name
+    with scratch() as folder:
+        copy = folder / "manifest"
+        fetch(path, copy)
+        yield Manifest(path=path, options=options, allow_outside=allow_outside, copy=copy)
 
 
 def _check_column(column: str, columns: list[str], name: str) -> None:
@@ -352,11 +331,6 @@ def _check_column(column: str, columns: list[str], name: str) -> None:
 def _unknown(column: str) -> str:
     known = ", ".join(("input", "out", *COLUMNS))
     return (
-        f"there is no setting {_short(column)}; there are {known}, and what begins with # is "
+        f"there is no setting {shortened(column)}; there are {known}, and what begins with # is "
         "passed over"
     )
-
-
-def _short(value: Any) -> str:
-    text = display(str(value)) if not isinstance(value, str) else repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."

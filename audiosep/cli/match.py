@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from audiosep.cli.single import check_free, said_in_json
 from audiosep.cli.talk import Talk
-from audiosep.errors import ExitCode, OutputError, UsageError
+from audiosep.cli.wording import counted
+from audiosep.errors import ExitCode, UsageError
 from audiosep.io.naming import display
 
 __all__ = ["MatchOptions", "match_recording"]
@@ -56,7 +56,7 @@ def match_recording(dictionary: Path, source: Path, options: MatchOptions, talk:
 
 def _match(dictionary: Path, source: Path, options: MatchOptions, talk: Talk) -> ExitCode:
     from audiosep.cli.one import say_if_compiling
-    from audiosep.io.tables import write_table
+    from audiosep.io.tables import in_one_step, write_table
     from audiosep.research.matching import TABLES, match_dictionary, table_of
 
     if options.columns not in TABLES:
@@ -76,15 +76,8 @@ def _match(dictionary: Path, source: Path, options: MatchOptions, talk: Talk) ->
         )
     if options.out is not None:
         names, values = table_of(match, options.columns)
-        partial = options.out.with_name(f".{options.out.name}.part")
-        try:
+        with in_one_step(options.out) as partial:
             write_table(partial, "time_s", match.times_s, names, values)
-            partial.replace(options.out)
-        except OSError as error:
-            raise OutputError(f"cannot write {display(options.out)}: {error.strerror}.") from None
-        finally:
-            with suppress(OSError):
-                partial.unlink(missing_ok=True)
     scores = match.scores()
     if talk.json_lines:
         rounded = {
@@ -104,7 +97,8 @@ def _match(dictionary: Path, source: Path, options: MatchOptions, talk: Talk) ->
         )
     talk.detail(_LEGEND)
     if options.out is not None:
-        talk.say(f"{display(options.out)}: {options.columns} of {len(match.times_s)} frames")
+        n_frames = counted(len(match.times_s), "frame")
+        talk.say(f"{display(options.out)}: {options.columns} of {n_frames}")
     return ExitCode.DONE
 
 

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
+import re
 import time
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from audiosep.cli.locks import TrackTakenError, locked_track
+from audiosep.cli.report import with_report
 from audiosep.cli.resume import place_of, resume
 from audiosep.cli.talk import NotedTalk, Talk
 from audiosep.cli.tasks import Outcome, Task, entry_of
 from audiosep.cli.telling import examples_of, quality_from
-from audiosep.cli.wording import words_of
+from audiosep.cli.wording import counted, words_of
 from audiosep.errors import (
     AudiosepError,
     DamagedAudioError,
@@ -23,11 +25,14 @@ from audiosep.errors import (
     OutputError,
     UsageError,
 )
+from audiosep.examples import check_regions
 from audiosep.factorization_files import FACTORIZATION_NAME
 from audiosep.io import AudioInfo, info, open_recording
 from audiosep.io.formats import bits_from, check_format, container_for
-from audiosep.io.naming import Job, display
-from audiosep.memory import bytes_per_sample
+from audiosep.io.naming import Job, RemoteJob, display
+from audiosep.io.remote import UnreachableError
+from audiosep.io.urls import Place
+from audiosep.memory import PROGRAM_BYTES
 
 if TYPE_CHECKING:
     from audiosep.cli.split import SplitOptions
@@ -36,13 +41,11 @@ if TYPE_CHECKING:
 __all__ = [
     "PROGRAM_BYTES",
     "Worker",
+    "bytes_from",
     "checked",
     "memory_of",
     "say_if_compiling",
 ]
-
-PROGRAM_BYTES = 200_000_000
-"""Memory of the program itself: interpreter, libraries, kernels."""
 
 _MOST_SEPARATORS = 8
 _BLINK_S = 1e-9
@@ -59,14 +62,14 @@ class Worker:
     ----------
     talk : Talk
         How it talks.
-    out : Path or None
+    out : Path, Url or None
         Output folder in which tracks are locked; None locks none.
     separators : dict of SplitOptions to Separator
         Those of the tasks before.
     """
 
     talk: Talk
-    out: Path | None = None
+    out: Place | None = None
     separators: dict[SplitOptions, Separator] = field(default_factory=dict)
 
     def separator_of(self, options: SplitOptions) -> Separator:
@@ -101,7 +104,7 @@ class Worker:
         try:
             if task.problem:
                 return self._failed(task, task.problem, ExitCode.USAGE, task.kind)
-            return self._one(job, task.options)
+            return self.do(job, task.options)
         except TrackTakenError as taken:
             return Outcome(entry=entry_of(job, "waiting"), taken_by=str(taken))
         except AudiosepError as error:
@@ -130,29 +133,47 @@ class Worker:
             self.talk.error(words)
         return Outcome(entry=entry_of(task.job, "failed", error=words), failure=code, kind=kind)
 
-    def _one(self, job: Job, options: SplitOptions) -> Outcome:
+    def do(self, job: Job | RemoteJob, options: SplitOptions) -> Outcome:
+        """Do a task that has no problem yet.
+
+        Raises
+        ------
+        AudiosepError
+            If it cannot be done.
+        TrackTakenError
+            If another process is at it.
+        """
+        if isinstance(job, RemoteJob):
+            from audiosep.cli.remote import remotely
+
+            return remotely(self, job, options)
         separator = self.separator_of(options)
-        with self._alone(job.folder):
+        with self.alone(job.folder):
             place = place_of(job, options.exists)
             if options.exists == "skip":
                 found = resume(job, options, separator)
                 for words in found.passed:
                     self.talk.say(f"{display(job.source)}: {words}")
                 if found.done is not None:
-                    return self._skipped(job, found.place, found.done)
+                    done = found.done
+                    if not options.dry_run:
+                        done = self._with_report(found.place, done, options)
+                    return self.skipped(job, found.place, done)
                 place = found.place
             about = _info(job)
             _check_format_holds(about, options)
             if options.dry_run:
                 return self._planned(job, about, place, options, separator)
             # A number was counted on: another track may have the same folder in mind.
-            with nullcontext() if place == job.folder else self._alone(place):
+            with nullcontext() if place == job.folder else self.alone(place):
                 return self._separated(job, place, options, separator)
 
-    def _alone(self, folder: Path) -> Any:
+    def alone(self, folder: Place) -> AbstractContextManager[None]:
+        """Hold a track, where tracks are locked."""
         return nullcontext() if self.out is None else locked_track(self.out, folder)
 
-    def _skipped(self, job: Job, place: Path, done: dict[str, Any]) -> Outcome:
+    def skipped(self, job: Job | RemoteJob, place: Place, done: dict[str, Any]) -> Outcome:
+        """Say that a track was done before."""
         # In a batch it would be what most lines say.
         tell = self.talk.say if self.out is None else self.talk.detail
         tell(f"{display(job.source)}: already done, in {display(place)}")
@@ -163,43 +184,49 @@ class Worker:
         self, job: Job, about: AudioInfo, place: Path, options: SplitOptions, separator: Separator
     ) -> Outcome:
         _check_part(job, options)
+        check_regions(separator.examples or {}, about.duration)
         duration = _duration_of(about, options)
+        from audiosep.cli.forecast import about_time
+
         size = PROGRAM_BYTES + memory_of(about, options, separator)
+        seconds, room = _seconds_and_room(about, duration, options, separator)
         if not self.talk.json_lines:
             self.talk.result(
-                f"{display(job.source)}: {duration:.1f} s, {about.sr} Hz, {about.n_channels} "
-                f"channel(s) -> {display(place)}/ as {options.format}: "
-                f"{separator.recipe().stems}; about {size / 1e6:.0f} MB of memory"
+                f"{display(job.source)}: {duration:.1f} s, {about.sr} Hz, "
+                f"{counted(about.n_channels, 'channel')} -> {display(place)}/ as {options.format}: "
+                f"{separator.recipe().stems}; about {size / 1e6:.0f} MB of memory, about "
+                f"{about_time(seconds)}"
             )
-        entry = entry_of(job, "planned", folder=display(place), memory_mb=round(size / 1e6))
+        entry = entry_of(
+            job,
+            "planned",
+            folder=display(place),
+            memory_mb=round(size / 1e6),
+            seconds=round(seconds, 3),
+            audio_s=round(duration, 3),
+            disk_mb=round(room / 1e6, 3),
+        )
         return Outcome(entry=entry, place=place)
 
     def _separated(
         self, job: Job, place: Path, options: SplitOptions, separator: Separator
     ) -> Outcome:
-        from audiosep.save import save_stems
-
         talk = self.talk
         fresh = not place.exists()
         began = time.perf_counter()
         say_if_compiling(talk)
-        before = _state_of(job.source)
         with talk.progress(display(job.source.name)) as progress:
-            separation = separator.separate(
-                job.source, start=options.start, duration=options.duration, progress=progress
-            )
-            if _state_of(job.source) != before:
-                raise InputError(
-                    f"{job.source} changed while it was read; run the same command again when it "
-                    "is complete."
-                )
-            saved = save_stems(
-                separation,
+            saved = separator.split(
+                job.source,
                 place,
-                options.format,
-                options.bits,
+                format=options.format,
+                bits=options.bits,
                 one_shots=options.one_shots,
                 fresh=fresh,
+                start=options.start,
+                duration=options.duration,
+                max_memory=bytes_from(options.max_memory),
+                progress=progress,
             )
         seconds = time.perf_counter() - began
         record = saved.record
@@ -213,12 +240,18 @@ class Worker:
             "files": {name: display(path) for name, path in saved.extras.items()},
             "null_test_db": record["null_test_db"],
         }
+        result = self._with_report(place, result, options)
         self._print_paths(result)
-        talk.say(_summary(job, record, separation.mixture.duration, seconds))
+        talk.say(_summary(job, record, seconds))
         entry = entry_of(
             job, "done", seconds=round(seconds, 3), warnings=record["warnings"], **result
         )
         return Outcome(entry=entry, place=place)
+
+    def _with_report(
+        self, place: Path, result: dict[str, Any], options: SplitOptions
+    ) -> dict[str, Any]:
+        return with_report(place, result, wanted=options.report, n_threads=options.n_threads)
 
     def _print_paths(self, result: dict[str, Any]) -> None:
         if not self.talk.json_lines:
@@ -240,6 +273,7 @@ def checked(options: SplitOptions) -> Separator:
 
     if options.exists not in EXISTS:
         raise UsageError(f"--exists {options.exists!r} is unknown; use {', '.join(EXISTS)}.")
+    bytes_from(options.max_memory)
     check_format(options.format, None if options.bits is None else bits_from(options.bits))
     if not 0.0 <= options.start < math.inf:
         raise UsageError(f"--start {options.start:g} is out of range; use 0 or more seconds.")
@@ -267,16 +301,49 @@ def checked(options: SplitOptions) -> Separator:
     )
 
 
+def _seconds_and_room(
+    about: AudioInfo, duration: float, options: SplitOptions, separator: Separator
+) -> tuple[float, int]:
+    """Seconds that a separation takes here, and bytes of its stems."""
+    from audiosep.prediction import seconds_of, stems_bytes
+    from audiosep.threads import resolve_threads
+
+    n_samples = max(1, math.ceil(duration * about.sr))
+    seconds = seconds_of(
+        separator.recipe().name,
+        n_samples,
+        about.n_channels,
+        about.sr,
+        n_threads=resolve_threads(separator.n_threads),
+    )
+    bits = about.bits if options.bits is None else bits_from(options.bits)
+    room = stems_bytes(n_samples, about.n_channels, separator.n_stems(), bits, options.format)
+    return seconds, room
+
+
 def memory_of(about: AudioInfo, options: SplitOptions, separator: Separator) -> int:
     """Bytes that the separation of a recording takes, beside the program itself."""
-    recipe = separator.recipe()
-    each = bytes_per_sample(
-        about.n_channels,
-        separator.n_stems(),
-        about.sr,
-        voice=recipe.follows_voice,
-    )
-    return math.ceil(each * _duration_of(about, options) * about.sr)
+    n_samples = max(1, math.ceil(_duration_of(about, options) * about.sr))
+    return separator.memory_needed(n_samples, about.n_channels, about.sr)
+
+
+_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+
+
+def bytes_from(text: str | None) -> int | None:
+    """Turn ``"600M"`` or ``"2G"`` into bytes.
+
+    Raises
+    ------
+    UsageError
+        If it is something else.
+    """
+    if text is None:
+        return None
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)i?B?\s*", text, re.IGNORECASE)
+    if found is None or not float(found[1]):
+        raise UsageError(f"--max-memory {text!r} is no size; give one such as 600M or 2G.")
+    return math.ceil(float(found[1]) * _UNITS[found[2].upper()])
 
 
 def say_if_compiling(talk: Talk) -> None:
@@ -293,7 +360,7 @@ def say_if_compiling(talk: Talk) -> None:
         talk.say(f"audiosep: compiling kernels, {when} ...")
 
 
-def with_path(job: Job, error: AudiosepError) -> str:
+def with_path(job: Job | RemoteJob, error: AudiosepError) -> str:
     """Words of an error, with the recording that it is about."""
     path = display(job.source)
     text = words_of(error).replace(str(job.source), path)
@@ -301,20 +368,13 @@ def with_path(job: Job, error: AudiosepError) -> str:
 
 
 def _kind_of(error: AudiosepError) -> str:
+    if isinstance(error, UnreachableError):
+        return "network"
     if isinstance(error, InputError | DamagedAudioError):
         return "recording"
     if isinstance(error, OutputError):
         return "output"
     return "usage" if isinstance(error, UsageError) else "refused"
-
-
-def _state_of(path: Path) -> tuple[int, int, int] | None:
-    """What is another when a file has been written to or replaced."""
-    try:
-        status = path.stat()
-    except (OSError, ValueError):
-        return None
-    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _duration_of(about: AudioInfo, options: SplitOptions) -> float:
@@ -348,10 +408,11 @@ def _timings(record: dict[str, Any]) -> str:
     return ", ".join(f"{stage} {seconds:.2f}" for stage, seconds in record["timings_s"].items())
 
 
-def _summary(job: Job, record: dict[str, Any], duration: float, seconds: float) -> str:
+def _summary(job: Job, record: dict[str, Any], seconds: float) -> str:
+    duration = record["input"]["n_samples"] / record["input"]["sr"]
     null = record["null_test_db"]
     exact = "exactly" if null <= -299 else f"to {null:.0f} dB"
     return (
-        f"{display(job.source)}: {duration:.1f} s -> {len(record['stems'])} stems in "
+        f"{display(job.source)}: {duration:.1f} s -> {counted(len(record['stems']), 'stem')} in "
         f"{seconds:.1f} s; they add up to it {exact} (null test)"
     )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
 from audiosep.errors import InputError, UsageError
 from audiosep.io.naming import display, find_inputs
+from audiosep.labels import folded
 
 __all__ = ["MIXTURE", "Pair", "Pairing", "pair_up", "stem_name"]
 
@@ -21,6 +21,9 @@ _TRAINING = "train_"
 
 _ONE_SHOT = "one-shot-"
 """Single strokes that are written beside the stems of drums."""
+
+_MULTITRACK = "-multitrack"
+"""All stems in one file, as ``audiosep export`` writes it."""
 
 _REST_NAMES = frozenset({"accompaniment", "instrumental", "no_vocals", "other", "rest", "residual"})
 """Stems of such a name stand for everything that no other stem is named after."""
@@ -63,7 +66,7 @@ class Pairing:
 
 def stem_name(path: Path) -> str:
     """Name a stem goes by: its file's name without ending, without ``ref_``, in small letters."""
-    name = unicodedata.normalize("NFC", path.stem).casefold()
+    name = folded(path.stem)
     for prefix in _PREFIXES:
         name = name.removeprefix(prefix)
     return name
@@ -74,9 +77,9 @@ def pair_up(reference: Path, estimate: Path) -> Pairing:
 
     ``drums.wav``, ``Drums.flac`` and ``ref_drums.wav`` are all drums. Of two references of one
     name, the one named ``ref_*`` is taken; beside such files ``train_*`` are no references. Among
-    the estimates ``one-shot-*`` are no stems. Where a single stem is left over on one side and it
-    is named other (or accompaniment, rest ...), it belongs to the sum of what is left over on the
-    other side.
+    the estimates ``one-shot-*`` and ``*-multitrack`` are no stems. Where a single stem is left
+    over on one side and it is named other (or accompaniment, rest ...), it belongs to the sum of
+    what is left over on the other side.
 
     Raises
     ------
@@ -101,7 +104,7 @@ def pair_up(reference: Path, estimate: Path) -> Pairing:
     mixture = next((p for p in files if stem_name(p) == MIXTURE), None)
     sources = _sources(files)
     found = _by_name(find_inputs([estimate]))
-    guesses = {n: p for n, p in found.items() if n in sources or not n.startswith(_ONE_SHOT)}
+    guesses = {n: p for n, p in found.items() if n in sources or not _is_no_stem(n)}
     ambiguous = tuple(n for n in (*sources, *guesses) if _several(sources, n, guesses))
     pairs = [
         Pair(name=name, references=(paths[0],), estimates=(guesses[name][0],))
@@ -126,6 +129,10 @@ def pair_up(reference: Path, estimate: Path) -> Pairing:
         mixture=mixture,
         rest=rest,
     )
+
+
+def _is_no_stem(name: str) -> bool:
+    return name.startswith(_ONE_SHOT) or name.endswith(_MULTITRACK)
 
 
 def _rest_name(many: dict[str, Path], one: dict[str, Path]) -> str | None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from audiosep.cli.single import said_in_json
 from audiosep.cli.talk import Talk
+from audiosep.cli.wording import counted
 from audiosep.errors import ExitCode, UsageError
 from audiosep.io.naming import display
 
@@ -100,7 +101,7 @@ def _regroup(folder: Path, options: RegroupOptions, talk: Talk) -> ExitCode:
     for note in result.record["notes"]:
         talk.detail(f"  {note}")
     talk.say(
-        f"{display(folder)}: {len(paths)} stems in {display(result.place)}, made in "
+        f"{display(folder)}: {counted(len(paths), 'stem')} in {display(result.place)}, made in "
         f"{seconds:.2f} s without fitting; they add up to the same as before"
     )
     return ExitCode.DONE

@@ -7,11 +7,23 @@ from typing import Annotated
 
 import typer
 
+from audiosep.cli.options import (
+    Beta,
+    Debug,
+    Duration,
+    JsonObject,
+    Quiet,
+    Recording,
+    Seed,
+    Start,
+    Threads,
+)
+
 __all__ = ["atoms", "match", "regroup", "resynthesize"]
 
 
 def atoms(
-    source: Annotated[Path, typer.Argument(metavar="IN", help="A recording.")],
+    source: Recording,
     out: Annotated[
         Path,
         typer.Option("-o", "--out", metavar="DIR", help="Folder of the results: DIR/<track>."),
@@ -22,7 +34,7 @@ def atoms(
             "--components", metavar="K|auto", help="How many; auto takes as many as stand out."
         ),
     ] = "auto",
-    beta: Annotated[str, typer.Option(metavar="kl|is|euclidean|FLOAT", help="Divergence.")] = "kl",
+    beta: Beta = "kl",
     max_iter: Annotated[
         int, typer.Option("--iterations", metavar="N", help="NMF iterations.")
     ] = 100,
@@ -30,21 +42,23 @@ def atoms(
         str,
         typer.Option(metavar="wav|none", help="Sound of each component, as 32-bit float WAV."),
     ] = "wav",
-    start: Annotated[float, typer.Option(metavar="S", help="Start at this second.")] = 0.0,
-    duration: Annotated[
-        float | None, typer.Option(metavar="S", help="Take so many seconds.")
-    ] = None,
-    seed: Annotated[int, typer.Option(metavar="N", help="Same seed, same bytes.")] = 0,
-    n_threads: Annotated[
-        int | None,
-        typer.Option("--threads", metavar="N", help="Threads; results do not depend on it."),
-    ] = None,
-    json_lines: Annotated[bool, typer.Option("--json", help="Print a JSON object.")] = False,
-    quiet: Annotated[
-        bool, typer.Option("-q", "--quiet", help="Say only results and errors.")
-    ] = False,
+    start: Start = 0.0,
+    duration: Duration = None,
+    exists: Annotated[
+        str,
+        typer.Option(
+            metavar="skip|overwrite|rename|fail",
+            help="What to do where components already are: skip what was done with the same "
+            "settings (other settings get a folder of their own, mix-2), overwrite, rename "
+            "(always a new folder), or fail.",
+        ),
+    ] = "skip",
+    seed: Seed = 0,
+    n_threads: Threads = None,
+    json_lines: JsonObject = False,
+    quiet: Quiet = False,
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Say what was decided.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    debug: Debug = False,
 ) -> None:
     """Take a recording apart into single components: tables, arrays, and the sound of each."""
     from audiosep.cli.atoms import AtomsOptions, atoms_of
@@ -61,6 +75,7 @@ def atoms(
         duration=duration,
         seed=seed,
         n_threads=n_threads,
+        exists=exists,
     )
     raise typer.Exit(atoms_of(source, options, talk))
 
@@ -84,18 +99,13 @@ def regroup(
         Path | None,
         typer.Option("-o", "--out", metavar="DIR", help="A new folder; by default DIR-regrouped."),
     ] = None,
-    n_threads: Annotated[
-        int | None,
-        typer.Option("--threads", metavar="N", help="Threads; results do not depend on it."),
-    ] = None,
+    n_threads: Threads = None,
     json_lines: Annotated[
         bool, typer.Option("--json", help="Print JSON, one object a line.")
     ] = False,
-    quiet: Annotated[
-        bool, typer.Option("-q", "--quiet", help="Say only results and errors.")
-    ] = False,
+    quiet: Quiet = False,
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Say what was done.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    debug: Debug = False,
 ) -> None:
     """Make other stems of the same components, without fitting; with no change, list them."""
     from audiosep.cli.regroup import RegroupOptions, regroup_folder
@@ -112,7 +122,7 @@ def match(
     dictionary: Annotated[
         Path, typer.Argument(metavar="DICTIONARY", help="Learnt by audiosep learn.")
     ],
-    source: Annotated[Path, typer.Argument(metavar="IN", help="A recording.")],
+    source: Recording,
     out: Annotated[
         Path | None, typer.Option("-o", "--out", metavar="FILE", help="Write a table as CSV.")
     ] = None,
@@ -126,22 +136,15 @@ def match(
         int,
         typer.Option("--free", metavar="K", help="Components for what the dictionary lacks."),
     ] = 0,
-    start: Annotated[float, typer.Option(metavar="S", help="Start at this second.")] = 0.0,
-    duration: Annotated[
-        float | None, typer.Option(metavar="S", help="Take so many seconds.")
-    ] = None,
-    n_threads: Annotated[
-        int | None,
-        typer.Option("--threads", metavar="N", help="Threads; results do not depend on it."),
-    ] = None,
-    json_lines: Annotated[bool, typer.Option("--json", help="Print a JSON object.")] = False,
-    quiet: Annotated[
-        bool, typer.Option("-q", "--quiet", help="Say only results and errors.")
-    ] = False,
+    start: Start = 0.0,
+    duration: Duration = None,
+    n_threads: Threads = None,
+    json_lines: JsonObject = False,
+    quiet: Quiet = False,
     verbose: Annotated[
         bool, typer.Option("-v", "--verbose", help="Say what the columns are.")
     ] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    debug: Debug = False,
 ) -> None:
     """Find when the sounds of a dictionary occur in a recording, and how alike it is to them."""
     from audiosep.cli.match import MatchOptions, match_recording
@@ -171,15 +174,10 @@ def resynthesize(
     export: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write activations that can be edited.")
     ] = None,
-    n_threads: Annotated[
-        int | None,
-        typer.Option("--threads", metavar="N", help="Threads; results do not depend on it."),
-    ] = None,
-    json_lines: Annotated[bool, typer.Option("--json", help="Print a JSON object.")] = False,
-    quiet: Annotated[
-        bool, typer.Option("-q", "--quiet", help="Say only results and errors.")
-    ] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    n_threads: Threads = None,
+    json_lines: JsonObject = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
 ) -> None:
     """Make the mixture anew with edited activations of its components."""
     from audiosep.cli.resynthesize import ResynthesizeOptions, resynthesize_folder

@@ -6,19 +6,22 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from audiosep._version import __version__
+from audiosep.cli.places import Shelf, Stored, shelf_at
 from audiosep.errors import OutputError, RefusedError
-from audiosep.io.evidence import EVIDENCE_NAMES
-from audiosep.io.naming import Job, display, is_recording_name
+from audiosep.io.naming import Job, RemoteJob, display
+from audiosep.io.urls import Place, State, Url
 
 if TYPE_CHECKING:
     from audiosep.cli.split import SplitOptions
     from audiosep.separator import Separator
 
-__all__ = ["Resumed", "place_of", "resume"]
+__all__ = ["Resumed", "is_done", "known_recording", "place_of", "recorded_files", "resume"]
+
+_P = TypeVar("_P", Path, Place)
 
 _ADVICE = "use --exists overwrite, --exists rename or another --out."
 
@@ -32,41 +35,48 @@ class _Run:
     traits : dict of str to Any
         What must be the same for its stems to be the stems wanted, each under the words that
         say it is not.
-    stems : dict of str to (Path, str)
-        File and SHA-256 of each stem.
-    extras : dict of str to (Path, str)
-        File and SHA-256 of all that came with them.
+    stems : dict of str to Stored
+        File of each stem.
+    extras : dict of str to Stored
+        All files that came with them.
     null_test_db : float
         How exactly they add up.
     """
 
     traits: dict[str, Any]
-    stems: dict[str, tuple[Path, str]]
-    extras: dict[str, tuple[Path, str]]
+    stems: dict[str, Stored]
+    extras: dict[str, Stored]
     null_test_db: float
 
 
 @dataclass(frozen=True, kw_only=True)
-class Resumed:
+class Resumed(Generic[_P]):
     """Where the stems of a job go, or already are.
 
     Parameters
     ----------
-    place : Path
+    place : Path or Url
         Folder of the stems.
     done : dict or None
         ``stems``, ``files`` and ``null_test_db`` of the finished run of the same job, where there
         is one.
     passed : tuple of str
         Why folders were passed over, in words.
+    shelf : Shelf or None
+        What was looked into.
     """
 
-    place: Path
+    place: _P
     done: dict[str, Any] | None = None
     passed: tuple[str, ...] = ()
+    shelf: Shelf | None = None
 
 
-def place_of(job: Job, exists: str) -> Path:
+@overload
+def place_of(job: Job, exists: str) -> Path: ...
+@overload
+def place_of(job: RemoteJob, exists: str) -> Place: ...
+def place_of(job: Job | RemoteJob, exists: str) -> Place:
     """Folder to write to, by --exists.
 
     Raises
@@ -77,13 +87,14 @@ def place_of(job: Job, exists: str) -> Path:
         If a file is where the folder should be.
     """
     if exists == "rename":
-        return next(place for place in _candidates(job) if not place.exists())
-    if exists == "fail" and job.folder.exists():
+        return next(place for place in _candidates(job) if not shelf_at(place).exists())
+    shelf = shelf_at(job.folder)
+    if exists == "fail" and shelf.exists():
         raise RefusedError(
             f"{display(job.source)}: {display(job.folder)} already exists; use --exists overwrite "
             "or rename."
         )
-    if job.folder.exists() and not job.folder.is_dir():
+    if shelf.is_file():
         raise OutputError(
             f"{display(job.source)}: {display(job.folder)} is a file where the folder of the stems "
             "should be; choose another place with --out."
@@ -96,8 +107,10 @@ def place_of(job: Job, exists: str) -> Path:
     return job.folder
 
 
-def _holds(folder: Path, source: Path) -> bool:
+def _holds(folder: Place, source: Place) -> bool:
     """Whether a recording lies in a folder, itself or what a link to it points to."""
+    if isinstance(folder, Url) or isinstance(source, Url):
+        return source.parent == folder
     homes = (source.parent, Path(os.path.realpath(source)).parent)
     try:
         return any(folder.samefile(home) for home in homes if home.exists())
@@ -105,18 +118,42 @@ def _holds(folder: Path, source: Path) -> bool:
         return False
 
 
-def _candidates(job: Job) -> Iterator[Path]:
+def _candidates(job: Job | RemoteJob) -> Iterator[Place]:
     """The folder of a job, then the same with numbers from 2."""
     yield job.folder
     for number in count(2):
         yield job.folder.with_name(f"{job.folder.name}-{number}")
 
 
-def resume(job: Job, options: SplitOptions, separator: Separator) -> Resumed:
+@overload
+def resume(
+    job: Job, options: SplitOptions, separator: Separator, recording: str | None = None
+) -> Resumed[Path]: ...
+@overload
+def resume(
+    job: RemoteJob, options: SplitOptions, separator: Separator, recording: str | None = None
+) -> Resumed[Place]: ...
+def resume(
+    job: Job | RemoteJob,
+    options: SplitOptions,
+    separator: Separator,
+    recording: str | None = None,
+) -> Any:
     """Find the stems of a finished run of the same job, or a folder for a new one.
 
     A folder that holds the stems of another job is passed over, so that a recording can be
     separated in several ways, one after the other, and nothing is lost.
+
+    Parameters
+    ----------
+    job : Job or RemoteJob
+        Recording and folder.
+    options : SplitOptions
+        Settings.
+    separator : Separator
+        Made of them.
+    recording : str, optional
+        SHA-256 of the recording, where it is known.
 
     Raises
     ------
@@ -126,33 +163,75 @@ def resume(job: Job, options: SplitOptions, separator: Separator) -> Resumed:
     OutputError
         If a folder cannot be looked into.
     """
-    try:
-        # Only files: reading a pipe to tell it from others would wait for ever.
-        wanted = _wanted(job, options, separator) if _is_file(job.source) else None
-    except OSError:
-        wanted = None
-    if wanted is None:  # reported when it is opened
+    digest = _digest_of(job.source) if recording is None else recording
+    if digest is None:  # reported when it is opened
         return Resumed(place=job.folder)
+    wanted = _wanted(digest, options, separator)
     passed: list[str] = []
     for place in _candidates(job):
         if place != job.folder and _holds(place, job.source):
             continue
-        run = _run_at(job, place)
+        shelf = shelf_at(place)
+        run = _run_at(job, place, shelf)
         if run is None:
             return Resumed(place=place, passed=tuple(passed))
         different = [words for words, value in wanted.items() if run.traits[words] != value]
         if not different:
-            done = _stems_as_written(job, place, run)
-            return Resumed(place=place, done=done, passed=() if done else tuple(passed))
+            done = _stems_as_written(job, place, run, shelf)
+            said = () if done else tuple(passed)
+            return Resumed(place=place, done=done, passed=said, shelf=shelf)
         passed.append(f"{display(place)} holds stems made {_listed(different)}")
     raise AssertionError("numbers do not end")
 
 
-def _run_at(job: Job, place: Path) -> _Run | None:
-    from audiosep.save import read_record
+def is_done(job: Job | RemoteJob, options: SplitOptions, separator: Separator) -> bool:
+    """Whether the stems of a finished run of the same job are there.
 
-    run = _run_of(read_record(place), place)
-    if run is None and _holds_files(place):
+    A remote recording is not copied for that: what no record knows is not done.
+    """
+    recording = None
+    if isinstance(job, RemoteJob) and isinstance(job.source, Url):
+        from audiosep.io.remote import state_of
+
+        recording = known_recording(job, state_of(job.source))
+        if recording is None:
+            return False
+    return resume(job, options, separator, recording).done is not None
+
+
+def known_recording(job: RemoteJob, state: State) -> str | None:
+    """SHA-256 of a remote recording, if a record tells it of the object as it is now."""
+    if not state.etag:
+        return None
+    for place in _candidates(job):
+        record = shelf_at(place).record()
+        if record is None:
+            return None
+        about = record.get("input")
+        if not isinstance(about, dict):
+            continue
+        told = about.get("path"), about.get("size"), about.get("etag")
+        if told == (str(job.source), state.size, state.etag):
+            digest = about.get("sha256")
+            return digest if isinstance(digest, str) else None
+    raise AssertionError("numbers do not end")
+
+
+def _digest_of(source: Place) -> str | None:
+    from audiosep.io.header import sha256_of
+
+    try:
+        # Only files: reading a pipe to tell it from others would wait for ever.
+        if isinstance(source, Url) or not source.is_file():
+            return None
+        return sha256_of(source)
+    except OSError:
+        return None
+
+
+def _run_at(job: Job | RemoteJob, place: Place, shelf: Shelf) -> _Run | None:
+    run = _run_of(shelf.record())
+    if run is None and shelf.holds_others():
         raise RefusedError(
             f"{display(job.source)}: {display(place)} holds files that no finished run has "
             f"left; {_ADVICE}"
@@ -160,12 +239,16 @@ def _run_at(job: Job, place: Path) -> _Run | None:
     return run
 
 
-def _stems_as_written(job: Job, place: Path, run: _Run) -> dict[str, Any] | None:
+def _stems_as_written(
+    job: Job | RemoteJob, place: Place, run: _Run, shelf: Shelf
+) -> dict[str, Any] | None:
     """Stems of a finished run; None where one is missing, so that they are made again."""
     where = f"{display(job.source)}: {display(place)}"
     # Before looking for missing ones: what was edited is lost when they are all made again.
-    files = [*run.stems.values(), *run.extras.values()]
-    changed = [display(path.name) for path, digest in files if _changed(path, digest)]
+    files = {
+        file.name: shelf.condition(file) for file in [*run.stems.values(), *run.extras.values()]
+    }
+    changed = [display(name) for name, condition in files.items() if condition == "changed"]
     if changed:
         verb = "is" if len(changed) == 1 else "are"
         raise RefusedError(
@@ -173,11 +256,11 @@ def _stems_as_written(job: Job, place: Path, run: _Run) -> dict[str, Any] | None
             "edited since; use --exists overwrite to make them again, or --exists rename to keep "
             "them."
         )
-    if not all(_is_file(path) for path, _ in files):
+    if "missing" in files.values():
         return None
     return {
-        "stems": {name: display(path) for name, (path, _) in run.stems.items()},
-        "files": {name: display(path) for name, (path, _) in run.extras.items()},
+        "stems": {name: display(place / file.name) for name, file in run.stems.items()},
+        "files": {name: display(place / file.name) for name, file in run.extras.items()},
         "null_test_db": run.null_test_db,
     }
 
@@ -197,31 +280,26 @@ def _traits(
     }
 
 
-def _wanted(job: Job, options: SplitOptions, separator: Separator) -> dict[str, Any]:
-    from audiosep.io.reading import sha256_of
+def _wanted(recording: str, options: SplitOptions, separator: Separator) -> dict[str, Any]:
     from audiosep.save import output_wanted
 
     return _traits(
         version=__version__,
         settings=separator.settings(),
-        recording=sha256_of(job.source),
+        recording=recording,
         part=(options.start, options.duration),
         output=output_wanted(options.format, options.bits, options.one_shots),
     )
 
 
-def _run_of(record: dict[str, Any] | None, place: Path) -> _Run | None:
+def _run_of(record: dict[str, Any] | None) -> _Run | None:
     """Run that a record tells of; None where anything it must hold is missing or no such thing."""
     if record is None:
         return None
     try:
         about = record["input"]
-        stems = {
-            name: (place / stem["file"], stem["sha256"]) for name, stem in record["stems"].items()
-        }
-        extras = {
-            name: (place / name, file["sha256"]) for name, file in record.get("files", {}).items()
-        }
+        stems = {name: _stored(stem["file"], stem) for name, stem in record["stems"].items()}
+        extras = {name: _stored(name, file) for name, file in record.get("files", {}).items()}
         traits = _traits(
             version=record["audiosep"],
             settings=record["settings"],
@@ -232,37 +310,26 @@ def _run_of(record: dict[str, Any] | None, place: Path) -> _Run | None:
         null_test_db = float(record["null_test_db"])
     except (KeyError, TypeError, AttributeError, ValueError):
         return None
-    if not stems or any(path.parent != place for path, _ in [*stems.values(), *extras.values()]):
+    if not stems or not all(_is_name(file.name) for file in [*stems.values(), *extras.values()]):
         return None
     return _Run(traits=traits, stems=stems, extras=extras, null_test_db=null_test_db)
 
 
-def _holds_files(place: Path) -> bool:
-    try:
-        return place.is_dir() and any(_looks_like_ours(path) for path in place.iterdir())
-    except OSError as error:
-        raise OutputError(f"{display(place)} cannot be listed: {error.strerror}.") from None
+def _stored(name: str, entry: dict[str, Any]) -> Stored:
+    return Stored(
+        name=name, sha256=entry["sha256"], size=entry.get("size"), etag=entry.get("etag", "")
+    )
 
 
-def _looks_like_ours(path: Path) -> bool:
-    return is_recording_name(path) or path.name in EVIDENCE_NAMES
+def _is_name(name: str) -> bool:
+    """Whether it is the name of a file in the very folder."""
+    return PurePath(name).name == name and name not in ("", ".", "..")
 
 
-def _changed(path: Path, digest: str) -> bool:
-    """Whether a file is there and is not what was written."""
-    from audiosep.io.reading import sha256_of
-
-    try:
-        return path.is_file() and sha256_of(path) != digest
-    except OSError:  # a stem that cannot be read is not the stem that was written
-        return True
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError:
-        return False
+def recorded_files(record: dict[str, Any] | None) -> list[Stored]:
+    """Files of a run, from a record that anyone may have written."""
+    run = _run_of(record)
+    return [] if run is None else [*run.stems.values(), *run.extras.values()]
 
 
 def _listed(words: list[str]) -> str:

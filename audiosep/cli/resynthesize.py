@@ -7,6 +7,7 @@ from pathlib import Path
 
 from audiosep.cli.single import check_free, said_in_json
 from audiosep.cli.talk import Talk
+from audiosep.cli.wording import counted
 from audiosep.errors import ExitCode, UsageError
 from audiosep.io.naming import display
 
@@ -69,8 +70,8 @@ def _export(folder: Path, path: Path, talk: Talk) -> ExitCode:
     stored = export_activations(folder, path)
     _say(folder, path, talk)
     talk.say(
-        f"{display(path)}: activations of {stored.n_components} components, {stored.n_frames} "
-        "frames"
+        f"{display(path)}: activations of {counted(stored.n_components, 'component')}, "
+        f"{counted(stored.n_frames, 'frame')}"
     )
     return ExitCode.DONE
 

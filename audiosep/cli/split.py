@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from audiosep.cli.batches import BatchOptions, Plan, do_batch, exit_code
 from audiosep.cli.folders import Found, find_recordings
+from audiosep.cli.forecast import Forecast
 from audiosep.cli.locks import locked_run
 from audiosep.cli.one import EXISTS, Worker, with_path
+from audiosep.cli.places import check_place
 from audiosep.cli.talk import Talk
 from audiosep.cli.tasks import Task, entry_of
 from audiosep.cli.wording import words_of
 from audiosep.errors import AudiosepError, ExitCode, OutputError
-from audiosep.io.naming import Job, Planner, each_once
-from audiosep.io.writing import check_writable
+from audiosep.io.naming import Planner, each_once, job_of
+from audiosep.io.urls import Place, Url
 
 __all__ = ["EXISTS", "SplitOptions", "no_empty_folders", "split_all"]
 
@@ -26,7 +28,7 @@ __all__ = ["EXISTS", "SplitOptions", "no_empty_folders", "split_all"]
 class SplitOptions:
     """Options of ``audiosep split``, as typed."""
 
-    out: Path
+    out: Place
     preset: str
     n_sources: int | None
     n_components: int | str | None
@@ -48,10 +50,12 @@ class SplitOptions:
     start: float
     duration: float | None
     dry_run: bool
+    max_memory: str | None = None
+    report: bool = False
 
 
 def split_all(
-    inputs: list[Path],
+    inputs: Sequence[Place],
     options: SplitOptions,
     talk: Talk,
     batch: BatchOptions = BatchOptions(),
@@ -74,25 +78,31 @@ def split_all(
     with no_empty_folders(options.out), locked_run(options.out):
         if tasks and not options.dry_run:
             try:
-                check_writable(options.out)
+                check_place(options.out)
             except OutputError as error:
                 _say_failed_all(tasks, error, talk)
                 return error.exit_code
         n_done = 0
+        forecast = Forecast(talk=talk)
         for task in tasks:
             outcome = worker(task)
+            forecast.add(outcome)
             if outcome.failure is None:
                 n_done += 1
             else:
                 failures.append(outcome.failure)
             if talk.json_lines:
                 talk.json(outcome.entry)
+        forecast.tell()
     return exit_code(n_done, failures)
 
 
 @contextmanager
-def no_empty_folders(out: Path) -> Iterator[None]:
+def no_empty_folders(out: Place) -> Iterator[None]:
     """Remove what was made of a path and stayed empty: it would look like a result."""
+    if isinstance(out, Url):  # there are no folders
+        yield
+        return
     # lexists never fails, and a link that points nowhere is there.
     made = [folder for folder in (out, *out.parents) if not os.path.lexists(folder)]
     try:
@@ -113,7 +123,7 @@ def _say_failed_all(tasks: list[Task], error: AudiosepError, talk: Talk) -> None
 
 
 def _plan(
-    inputs: list[Path], options: SplitOptions, talk: Talk, *, recursive: bool
+    inputs: Sequence[Place], options: SplitOptions, talk: Talk, *, recursive: bool
 ) -> tuple[list[Task], list[ExitCode]]:
     found: list[Found] = []
     failures: list[ExitCode] = []
@@ -123,7 +133,7 @@ def _plan(
         except AudiosepError as error:
             failures.append(error.exit_code)
             if talk.json_lines:
-                job = Job(source=argument, folder=options.out)
+                job = job_of(argument, options.out)
                 talk.json(entry_of(job, "failed", error=str(error)))
             else:
                 talk.error(str(error), error)
@@ -139,11 +149,11 @@ def _plan(
 
 def _task(one: Found, planner: Planner, options: SplitOptions) -> Task:
     if one.problem:
-        job = Job(source=one.source, folder=options.out)
+        job = job_of(one.source, options.out)
         return Task(job=job, options=options, key=str(one.source), problem=one.problem)
     track = planner.folder(one.source, one.below)
     return Task(
-        job=Job(source=one.source, folder=options.out / track),
+        job=job_of(one.source, options.out / track),
         options=options,
         track=str(track),
         key=str(one.below / one.source.name),

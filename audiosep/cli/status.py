@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from pathlib import Path
 
 from audiosep.cli.journal import Remembered, stamp_of
 from audiosep.cli.one import Worker, with_path
-from audiosep.cli.resume import resume
+from audiosep.cli.places import shelf_at
+from audiosep.cli.resume import is_done
 from audiosep.cli.talk import Talk
 from audiosep.cli.tasks import Task, entry_of
 from audiosep.errors import AudiosepError, ExitCode
 from audiosep.io.naming import display
-from audiosep.save import RECORD_NAME
+from audiosep.io.urls import Place
 
 __all__ = ["say_status"]
 
 
 def say_status(
-    tasks: Iterable[Task], remembered: dict[str, Remembered], out: Path, talk: Talk
+    tasks: Iterable[Task], remembered: dict[str, Remembered], out: Place, talk: Talk
 ) -> ExitCode:
     """Say what is done, what failed and what is left; done is the code only where all is."""
     counts: Counter[str] = Counter()
@@ -39,17 +39,17 @@ def say_status(
 
 
 def _status_of(
-    task: Task, past: Remembered | None, out: Path, worker: Worker
+    task: Task, past: Remembered | None, out: Place, worker: Worker
 ) -> tuple[str, str | None]:
     if task.problem:
         return "failed", task.problem
     if past is not None and past.stamp == stamp_of(task.job.source, task.options):
         if past.status == "failed":
             return "failed", past.error
-        if (out / past.place / RECORD_NAME).is_file():
+        if shelf_at(out / past.place).is_finished():
             return "done", None
     try:
-        found = resume(task.job, task.options, worker.separator_of(task.options))
+        done = is_done(task.job, task.options, worker.separator_of(task.options))
     except AudiosepError as error:
         return "failed", with_path(task.job, error)
-    return ("left" if found.done is None else "done"), None
+    return ("done" if done else "left"), None

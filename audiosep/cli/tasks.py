@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from audiosep.errors import ExitCode
-from audiosep.io.naming import Job, display
+from audiosep.io.naming import Job, RemoteJob, display
+from audiosep.io.urls import Place
 
 if TYPE_CHECKING:
     from audiosep.cli.split import SplitOptions
@@ -21,7 +21,7 @@ class Task:
 
     Parameters
     ----------
-    job : Job
+    job : Job or RemoteJob
         Recording and folder.
     options : SplitOptions
         Settings.
@@ -35,7 +35,7 @@ class Task:
         Of the problem, as in a journal.
     """
 
-    job: Job
+    job: Job | RemoteJob
     options: SplitOptions
     track: str = ""
     key: str = ""
@@ -51,7 +51,7 @@ class Outcome:
     ----------
     entry : dict
         As ``--json`` prints it.
-    place : Path or None
+    place : Path, Url or None
         Folder of the stems, where there are any.
     failure : ExitCode or None
         Where it failed.
@@ -64,14 +64,14 @@ class Outcome:
     """
 
     entry: dict[str, Any]
-    place: Path | None = None
+    place: Place | None = None
     failure: ExitCode | None = None
     kind: str = ""
     taken_by: str = ""
     noted: list[tuple[bool, str]] = field(default_factory=list)
 
 
-def entry_of(job: Job, status: str, **entries: Any) -> dict[str, Any]:
+def entry_of(job: Job | RemoteJob, status: str, **entries: Any) -> dict[str, Any]:
     """What ``--json`` prints of a recording."""
     base: dict[str, Any] = {
         "input": display(job.source),

@@ -6,7 +6,7 @@ import re
 
 from audiosep.errors import AudiosepError, UsageError
 
-__all__ = ["OPTION_OF", "words_of"]
+__all__ = ["OPTION_OF", "counted", "words_of"]
 
 OPTION_OF = {
     "n_sources": "-n",
@@ -32,6 +32,11 @@ OPTION_OF = {
 _NAMED = re.compile(
     rf"(?<![\w'\"=./-])({'|'.join(OPTION_OF)})(?:=(?:'([^']*)'|\"([^\"]*)\")|=| (?=['\"\d.-]))"
 )
+
+
+def counted(n: int, noun: str) -> str:
+    """Return ``1 stem``, ``2 stems``."""
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
 def words_of(error: AudiosepError) -> str:

@@ -15,10 +15,17 @@ if TYPE_CHECKING:
     import mido
 
 __all__ = [
+    "BEATS_PER_MINUTE",
+    "COWBELL",
+    "DRUM_CHANNEL",
     "DRUM_NOTES",
     "EVIDENCE_NAMES",
+    "HIT_S",
+    "TICKS_PER_BEAT",
+    "TICKS_PER_S",
     "melody_csv",
     "onsets_csv",
+    "timed_messages",
     "write_drum_midi",
     "write_midi",
     "write_text",
@@ -40,13 +47,13 @@ DRUM_NOTES = {
 }
 """General MIDI numbers of drums; any other label sounds as a cowbell."""
 
-_COWBELL = 56
-_DRUM_CHANNEL = 9  # the tenth
+COWBELL = 56
+DRUM_CHANNEL = 9  # the tenth
 _VOICE_CHANNEL = 0
-_TICKS_PER_BEAT = 960
-_BEATS_PER_MINUTE = 120
-_TICKS_PER_S = _TICKS_PER_BEAT * _BEATS_PER_MINUTE // 60
-_HIT_S = 0.1
+TICKS_PER_BEAT = 960
+BEATS_PER_MINUTE = 120
+TICKS_PER_S = TICKS_PER_BEAT * BEATS_PER_MINUTE // 60
+HIT_S = 0.1
 
 Event = tuple[float, float, int, float]
 """Start and end in seconds, MIDI number, strength from 0 to 1."""
@@ -128,8 +135,8 @@ def write_drum_midi(path: Path, onsets: Onsets) -> None:
         If it cannot be written.
     """
     rows = zip(onsets.times_s, onsets.labels, onsets.strengths, strict=True)
-    events = [(t, t + _HIT_S, DRUM_NOTES.get(label, _COWBELL), s) for t, label, s in rows]
-    write_midi(path, events, channel=_DRUM_CHANNEL)
+    events = [(t, t + HIT_S, DRUM_NOTES.get(label, COWBELL), s) for t, label, s in rows]
+    write_midi(path, events, channel=DRUM_CHANNEL)
 
 
 def write_midi(path: Path, events: Iterable[Event], *, channel: int = _VOICE_CHANNEL) -> None:
@@ -154,12 +161,12 @@ def write_midi(path: Path, events: Iterable[Event], *, channel: int = _VOICE_CHA
 
     track = mido.MidiTrack()
     # Not every program takes the standard's 120 beats for granted.
-    track.append(mido.MetaMessage("set_tempo", tempo=mido.bpm2tempo(_BEATS_PER_MINUTE)))
+    track.append(mido.MetaMessage("set_tempo", tempo=mido.bpm2tempo(BEATS_PER_MINUTE)))
     now = 0
-    for tick, message in _messages(sorted(events), channel):
+    for tick, message in timed_messages(sorted(events), channel):
         track.append(message.copy(time=tick - now))
         now = tick
-    file = mido.MidiFile(type=0, ticks_per_beat=_TICKS_PER_BEAT)
+    file = mido.MidiFile(type=0, ticks_per_beat=TICKS_PER_BEAT)
     file.tracks.append(track)
     try:
         file.save(path)
@@ -167,16 +174,17 @@ def write_midi(path: Path, events: Iterable[Event], *, channel: int = _VOICE_CHA
         raise OutputError(f"cannot write {path.name}: {error.strerror}.") from None
 
 
-def _messages(events: list[Event], channel: int) -> list[tuple[int, mido.Message]]:
+def timed_messages(events: list[Event], channel: int) -> list[tuple[int, mido.Message]]:
+    """Return the messages of notes in order of time, each with the tick it is due at."""
     import mido
 
     following: dict[int, int] = {}
     timed = []
     for start_s, end_s, number, strength in reversed(events):
-        start = round(start_s * _TICKS_PER_S)
+        start = round(start_s * TICKS_PER_S)
         if following.get(number) == start:
             continue  # struck twice at once sounds once
-        end = max(start + 1, round(end_s * _TICKS_PER_S))
+        end = max(start + 1, round(end_s * TICKS_PER_S))
         end = min(end, following.get(number, end))
         following[number] = start
         velocity = max(1, min(127, round(127 * strength)))

@@ -14,6 +14,7 @@ __all__ = [
     "bits_of_subtype",
     "check_format",
     "container_for",
+    "readable_formats",
     "subtype_for",
 ]
 
@@ -66,6 +67,13 @@ def check_format(name: str, bits: Bits | None) -> Format:
                 raise ParameterError("flac holds no float samples; use bits=24 or format='wav'.")
             return known
     raise ParameterError(f"format {name!r} is unknown; use {' or '.join(FORMATS)}.")
+
+
+def readable_formats() -> tuple[str, frozenset[str]]:
+    """Version of libsndfile, and its words for the formats that it knows."""
+    import soundfile
+
+    return soundfile.__libsndfile_version__, frozenset(soundfile.available_formats())
 
 
 def subtype_for(bits: Bits) -> str:

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import os
-import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
+from typing import TypeVar
 
 from audiosep.errors import InputError
+from audiosep.io.urls import Place, Url
+from audiosep.labels import folded, no_device
 
 __all__ = [
     "SUFFIXES",
     "TOP",
     "Job",
     "Planner",
+    "RemoteJob",
     "display",
     "each_once",
     "find_inputs",
     "is_recording_name",
+    "job_of",
     "plan_folders",
     "track_name",
 ]
@@ -35,6 +39,8 @@ SUFFIXES = frozenset(
 TOP = PurePath()
 """What lies below nothing, seen from the folder that was named."""
 
+_AnyPlace = TypeVar("_AnyPlace", Path, Place)
+
 _MAX_NAME_BYTES = 200  # leaves room below the usual limit of 255 for "-2" and temporary names
 
 
@@ -46,9 +52,24 @@ class Job:
     folder: Path
 
 
-def display(path: Path | str) -> str:
+@dataclass(frozen=True, kw_only=True)
+class RemoteJob:
+    """The same where the recording, the folder or both are not on this computer."""
+
+    source: Place
+    folder: Place
+
+
+def job_of(source: Place, folder: Place) -> Job | RemoteJob:
+    """Job of a recording and a folder, wherever they are."""
+    if isinstance(source, Url) or isinstance(folder, Url):
+        return RemoteJob(source=source, folder=folder)
+    return Job(source=source, folder=folder)
+
+
+def display(path: Place | str) -> str:
     """Text of a path that is safe to print: control characters and odd bytes are escaped."""
-    text = os.fsencode(path).decode("utf-8", "backslashreplace")
+    text = os.fsencode(str(path)).decode("utf-8", "backslashreplace")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
@@ -83,31 +104,32 @@ def find_inputs(arguments: Sequence[Path]) -> list[Path]:
     return each_once(found)
 
 
-def is_recording_name(path: Path) -> bool:
+def is_recording_name(path: PurePath | Url) -> bool:
     """Whether a file of this name in a folder is taken for a recording."""
     return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
 
 
-def each_once(paths: Iterable[Path]) -> list[Path]:
+def each_once(paths: Iterable[_AnyPlace]) -> list[_AnyPlace]:
     """Every file once, by its place after links are followed; the first spelling is kept."""
-    found: dict[str, Path] = {}
+    found: dict[str, _AnyPlace] = {}
     for path in paths:
         # Unlike Path.resolve, this never fails: loops of links are reported when opened.
-        found.setdefault(os.path.realpath(path), path)
+        key = path.text if isinstance(path, Url) else os.path.realpath(path)
+        found.setdefault(key, path)
     return list(found.values())
 
 
-def track_name(source: Path) -> str:
+def track_name(source: Place) -> str:
     """Folder name of a recording: its name without ending, never hidden, empty or too long."""
-    return _shortened(source.stem.strip(". ") or "track")
+    return _shortened(source.stem)
 
 
 def _shortened(name: str) -> str:
     # Characters are taken off, not bytes: half a character is no valid name on every system.
-    name = name[:_MAX_NAME_BYTES]
+    name = name.strip(". ")[:_MAX_NAME_BYTES]
     while len(os.fsencode(name)) > _MAX_NAME_BYTES:
         name = name[:-1]
-    return name
+    return no_device(name.rstrip(". ") or "track")
 
 
 def _is_folder(path: Path) -> bool:
@@ -115,11 +137,6 @@ def _is_folder(path: Path) -> bool:
         return path.is_dir()
     except OSError:  # a name too long, a parent that may not be entered: reported when opened
         return False
-
-
-def _folded(name: str) -> str:
-    """Equal for names that some file systems take for the same."""
-    return unicodedata.normalize("NFC", name).casefold()
 
 
 class Planner:
@@ -138,7 +155,7 @@ class Planner:
         self._taken: set[int] = set()
         self._next_number: dict[int, int] = {}  # counting on, not anew: thousands may share a name
 
-    def count(self, source: Path, below: PurePath = TOP, name: str | None = None) -> None:
+    def count(self, source: Place, below: PurePath = TOP, name: str | None = None) -> None:
         """Take notice of a recording whose stems go `below` the output folder."""
         key = self._key(below, name or track_name(source))
         (self._shared if key in self._counted else self._counted).add(key)
@@ -146,12 +163,12 @@ class Planner:
             self._homes.add(self._key(below.parent, below.name))
             below = below.parent
 
-    def folder(self, source: Path, below: PurePath = TOP, name: str | None = None) -> PurePath:
+    def folder(self, source: Place, below: PurePath = TOP, name: str | None = None) -> PurePath:
         """Folder of a recording, relative to the output folder."""
         own = name or track_name(source)
         key = self._key(below, own)
         if key in self._shared or key in self._homes:
-            own = name or _shortened(source.name.strip(". ") or "track")
+            own = name or _shortened(source.name)
             key = self._key(below, own)
         candidate, number = own, self._next_number.get(key, 2)
         while not self._is_free(self._key(below, candidate)):
@@ -171,7 +188,7 @@ class Planner:
 
     @staticmethod
     def _key(below: PurePath, name: str) -> int:
-        return hash(_folded(f"{below}/{name}"))
+        return hash(folded(f"{below}/{name}"))
 
 
 def plan_folders(sources: Iterable[Path], out: Path) -> list[Job]:

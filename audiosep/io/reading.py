@@ -2,62 +2,26 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import os
-import stat
 import warnings
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from audiosep.errors import DamagedAudioError, InputError, ParameterError, RefusedError
-from audiosep.io.formats import Bits, bits_of_subtype
+from audiosep.io.header import AudioInfo, about_file, open_file, reason_of, state_of
 from audiosep.io.riff import missing_bytes
-from audiosep.types import MAX_SAMPLE_RATE, MIN_SAMPLE_RATE, Audio
+from audiosep.types import LOUDEST, Audio
 
-__all__ = ["AudioInfo", "Recording", "info", "open_recording", "read", "sha256_of"]
+__all__ = ["Recording", "Scan", "open_recording", "read", "scan_recording"]
 
 _BLOCK_SAMPLES = 1 << 14  # short, because damage is found to within a block
-_UNKNOWN_LENGTH = 1 << 62  # libsndfile says 2^63 - 1 where the header of a stream has no length
-_NEEDS_OTHER_DECODER = {".m4a", ".mp4", ".aac", ".wma", ".ac3", ".mov", ".mkv", ".webm"}
-
-
-@dataclass(frozen=True, kw_only=True)
-class AudioInfo:
-    """What the header of a recording says.
-
-    Parameters
-    ----------
-    path : Path
-        As given.
-    format, subtype : str
-        libsndfile's words, such as ``"WAV"`` and ``"PCM_16"``.
-    sr : int
-        Sample rate in Hz.
-    n_channels, n_samples : int
-        Shape; the header's count of samples may be wrong in damaged files, and is 0 in streams
-        whose header has none.
-    bits : {16, 24, "float"}
-        Bit depth that stems of this recording get.
-    """
-
-    path: Path
-    format: str
-    subtype: str
-    sr: int
-    n_channels: int
-    n_samples: int
-    bits: Bits
-
-    @property
-    def duration(self) -> float:
-        """Length in seconds, by the header."""
-        return self.n_samples / self.sr
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -79,103 +43,6 @@ class Recording:
     warnings: tuple[str, ...] = ()
 
 
-def _check_is_file(path: Path) -> None:
-    try:
-        status = path.stat()
-    except FileNotFoundError:
-        if path.is_symlink():
-            raise InputError("is a link that points nowhere.") from None
-        raise InputError("does not exist.") from None
-    except PermissionError:
-        raise InputError("may not be read: permission denied.") from None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise InputError(f"cannot be opened: {reason}.") from None
-    if stat.S_ISDIR(status.st_mode):
-        raise InputError("is a directory, not a recording.")
-    if not stat.S_ISREG(status.st_mode):
-        raise InputError("is not a regular file.")
-    if status.st_size == 0:
-        raise InputError("is empty (0 bytes).")
-    if not os.access(path, os.R_OK):
-        raise InputError("may not be read: permission denied.")
-
-
-def _open(path: Path) -> Any:
-    import soundfile
-
-    _check_is_file(path)
-    try:
-        # Bytes, because names need not be valid text on every system.
-        return soundfile.SoundFile(os.fsencode(path))
-    except TypeError:
-        # soundfile goes by this one ending, and wants rate and channels for what has no header.
-        raise InputError(
-            "is named .raw, which stands for audio without a header; rename it if it has one, or "
-            "convert it to WAV."
-        ) from None
-    except soundfile.LibsndfileError as error:
-        if path.suffix.lower() in _NEEDS_OTHER_DECODER:
-            raise InputError(
-                f"is {path.suffix.lower()} audio, which is not supported; convert it to WAV or "
-                "FLAC first."
-            ) from None
-        with path.open("rb") as file:
-            start = file.read(4)
-        if start in (b"RIFF", b"RF64", b"FORM", b"fLaC", b"OggS", b"riff", b"caff"):
-            raise DamagedAudioError(
-                f"has a damaged header ({_reason(error)}); restore it from a backup."
-            ) from None
-        raise InputError(f"is not audio that can be read ({_reason(error)}).") from None
-
-
-def _reason(error: Exception) -> str:
-    text = getattr(error, "error_string", None) or str(error)
-    return str(text).strip().removeprefix("Error : ").rstrip(".")
-
-
-def _info_of(path: Path, file: Any) -> AudioInfo:
-    if not MIN_SAMPLE_RATE <= file.samplerate <= MAX_SAMPLE_RATE:
-        raise DamagedAudioError(
-            f"has an implausible sample rate of {file.samplerate} Hz; its header is damaged."
-        )
-    return AudioInfo(
-        path=path,
-        format=file.format,
-        subtype=file.subtype,
-        sr=int(file.samplerate),
-        n_channels=int(file.channels),
-        n_samples=int(file.frames) if file.frames < _UNKNOWN_LENGTH else 0,
-        bits=bits_of_subtype(file.subtype),
-    )
-
-
-def _about(path: str | os.PathLike[str]) -> Path:
-    return Path(os.fspath(path))
-
-
-def info(path: str | os.PathLike[str]) -> AudioInfo:
-    """Read what the header of a recording says.
-
-    Parameters
-    ----------
-    path : path-like
-        A sound file.
-
-    Returns
-    -------
-    AudioInfo
-
-    Raises
-    ------
-    InputError
-        If it cannot be read as audio; the message does not repeat the path.
-    """
-    where = _about(path)
-    with _open(where) as file:
-        return _info_of(where, file)
-
-
 def _blocks(file: Any, first: int, n_wanted: int | None) -> Iterator[np.ndarray[Any, Any]]:
     """Blocks of shape (samples, channels): never as many as a header claims at once."""
     import soundfile
@@ -186,7 +53,7 @@ def _blocks(file: Any, first: int, n_wanted: int | None) -> Iterator[np.ndarray[
             file.seek(first)
         except soundfile.LibsndfileError as error:
             raise DamagedAudioError(
-                f"cannot be read from {first / file.samplerate:g} s on ({_reason(error)}); it is "
+                f"cannot be read from {first / file.samplerate:g} s on ({reason_of(error)}); it is "
                 "damaged or shorter than its header says."
             ) from None
     # soundfile seeks after every read of a seekable file, and that fails where the header has a
@@ -201,7 +68,7 @@ def _blocks(file: Any, first: int, n_wanted: int | None) -> Iterator[np.ndarray[
             good = math.floor(100 * got / file.samplerate) / 100
             rescue = f", or take the good part with --duration {good:g}" if good else ""
             raise DamagedAudioError(
-                f"is damaged after {seconds:.2f} s ({_reason(error)}); restore it from a "
+                f"is damaged after {seconds:.2f} s ({reason_of(error)}); restore it from a "
                 f"backup{rescue}."
             ) from None
         if len(block) == 0:
@@ -222,6 +89,37 @@ def _check_finite(block: np.ndarray[Any, Any], first: int, sr: int) -> None:
         f"(at {(first + index) / sr:.3f} s) is {block[index, channel]}; repair it, for example in "
         "an audio editor."
     )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Scan:
+    """What was found by reading a recording from end to end.
+
+    Parameters
+    ----------
+    info : AudioInfo
+        What its header says.
+    first : int
+        First sample that was asked for.
+    n_samples : int
+        Samples that there are from there on, or that were asked for.
+    peak : float
+        Largest absolute sample of them.
+    state : tuple of int
+        Changes when the file is written to or replaced.
+    audio : Audio or None
+        The samples, unless there are more than were to be kept.
+    warnings : tuple of str
+        What was wrong with it, in sentences.
+    """
+
+    info: AudioInfo
+    first: int
+    n_samples: int
+    peak: float
+    state: tuple[int, ...]
+    audio: Audio | None
+    warnings: tuple[str, ...] = ()
 
 
 def open_recording(
@@ -260,17 +158,101 @@ def open_recording(
     RefusedError
         If there are more than `n_most` samples.
     """
+    blocks: deque[npt.NDArray[np.float32]] = deque()
+    n_got = 0
+
+    def take(block: npt.NDArray[np.float32], sr: int) -> None:
+        nonlocal n_got
+        blocks.append(block)
+        n_got += len(block)
+        if n_most is not None and n_got > n_most:
+            raise RefusedError(
+                f"is longer than the {n_most / sr:.0f} s that fit into free memory; take it in "
+                "parts with --start and --duration."
+            )
+
+    about, _, notes, _ = _read_through(Path(os.fspath(path)), start, duration, take)
+    audio = Audio(samples=_gathered(blocks, n_got), sr=about.sr)
+    return Recording(audio=audio, info=about, warnings=notes)
+
+
+def scan_recording(
+    path: str | os.PathLike[str],
+    *,
+    start: float = 0.0,
+    duration: float | None = None,
+    n_kept: int = 0,
+) -> Scan:
+    """Read a recording of any length from end to end, and keep its samples only if it is short.
+
+    Parameters
+    ----------
+    path, start, duration
+        As for :func:`open_recording`.
+    n_kept : int >= 0
+        Up to so many samples are kept.
+
+    Returns
+    -------
+    Scan
+
+    Raises
+    ------
+    InputError, DamagedAudioError, ParameterError
+        As for :func:`open_recording`.
+    """
+    blocks: deque[npt.NDArray[np.float32]] = deque()
+    n_got = 0
+    peak = 0.0
+
+    def take(block: npt.NDArray[np.float32], _sr: int) -> None:
+        nonlocal n_got, peak
+        n_got += len(block)
+        peak = max(peak, float(block.max()), float(-block.min()))
+        if peak > LOUDEST:
+            raise InputError(
+                f"reaches {peak:g} times full scale: that is no recording; check how it was made "
+                "or scaled."
+            )
+        if n_got <= n_kept:
+            blocks.append(block)
+        else:
+            blocks.clear()
+
+    about, first, notes, state = _read_through(Path(os.fspath(path)), start, duration, take)
+    audio = None
+    if n_got <= n_kept:
+        audio = Audio(samples=_gathered(blocks, n_got), sr=about.sr)
+    return Scan(
+        info=about,
+        first=first,
+        n_samples=n_got,
+        peak=peak,
+        state=state,
+        audio=audio,
+        warnings=notes,
+    )
+
+
+def _read_through(
+    where: Path,
+    start: float,
+    duration: float | None,
+    take: Callable[[npt.NDArray[np.float32], int], None],
+) -> tuple[AudioInfo, int, tuple[str, ...], tuple[int, ...]]:
+    """Give out all blocks of a recording.
+
+    Returns its header, its first sample, what is wrong with it and the state of the file.
+    """
     if not 0.0 <= start < math.inf or not (duration is None or 0.0 < duration < math.inf):
         raise ParameterError(
             f"start {start} must not be negative, duration {duration} must be above 0, and both "
             "finite."
         )
-    where = _about(path)
-    before = None
     notes: list[str] = []
-    with _open(where) as file:
-        before = where.stat()
-        about = _info_of(where, file)
+    with open_file(where) as file:
+        before = state_of(where)
+        about = about_file(where, file)
         first = round(start * about.sr)
         if first and first >= about.n_samples > 0:
             raise InputError(
@@ -278,20 +260,14 @@ def open_recording(
                 "--start."
             )
         n_wanted = None if duration is None else max(1, round(duration * about.sr))
-        blocks: deque[np.ndarray[Any, Any]] = deque()
         n_got = 0
         for block in _blocks(file, first, n_wanted):
-            blocks.append(block)
             n_got += len(block)
-            if n_most is not None and n_got > n_most:
-                raise RefusedError(
-                    f"is longer than the {n_most / about.sr:.0f} s that fit into free memory; take "
-                    "it in parts with --start and --duration."
-                )
+            take(block, about.sr)
         expected = about.n_samples - first
         if n_wanted is not None:
             expected = min(expected, n_wanted)
-    if _changed(before, where):
+    if before is None or state_of(where) != before:
         raise InputError("changed while it was read; try again when nothing writes to it.")
     if n_got == 0:
         raise InputError("holds no audio: 0 samples behind the header.")
@@ -305,25 +281,22 @@ def open_recording(
             f"the file ends early: the header says {about.n_samples / about.sr:.2f} s, "
             f"{(first + n_got) / about.sr:.2f} s could be decoded."
         )
-    samples = np.empty((about.n_channels, n_got), dtype=np.float32)
+    return about, first, tuple(notes), before
+
+
+def _gathered(blocks: deque[npt.NDArray[np.float32]], n_samples: int) -> npt.NDArray[np.float32]:
+    """Blocks (samples, channels) as one array (channels, samples), without room for two."""
+    samples = np.empty((blocks[0].shape[1], n_samples), dtype=np.float32)
     at = 0
     while blocks:
         block = blocks.popleft()
         samples[:, at : at + len(block)] = block.T
         at += len(block)
-    return Recording(audio=Audio(samples=samples, sr=about.sr), info=about, warnings=tuple(notes))
+    return samples
 
 
 def _sample_bytes(subtype: str) -> int:
     return {"PCM_16": 2, "PCM_24": 3, "PCM_32": 4, "FLOAT": 4, "DOUBLE": 8}.get(subtype, 1)
-
-
-def _changed(before: os.stat_result, path: Path) -> bool:
-    try:
-        after = path.stat()
-    except OSError:
-        return True
-    return (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns)
 
 
 def read(
@@ -360,13 +333,7 @@ def read(
     try:
         recording = open_recording(path, start=start, duration=duration)
     except InputError as error:
-        raise type(error)(f"{_about(path)} {error}") from None
+        raise type(error)(f"{Path(os.fspath(path))} {error}") from None
     for note in recording.warnings:
-        warnings.warn(f"{_about(path)}: {note}", stacklevel=2)
+        warnings.warn(f"{Path(os.fspath(path))}: {note}", stacklevel=2)
     return recording.audio
-
-
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

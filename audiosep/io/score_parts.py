@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from audiosep.errors import InputError
+from audiosep.labels import allowed_name, folded
 
 __all__ = ["MOST_NOTES", "ScoreNote", "ScorePart", "checked_parts", "pitch_of", "stem_names"]
 
@@ -19,8 +19,6 @@ _LATEST_S = 86_400.0
 _SHORTEST_S = 0.001
 _LONGEST_NAME = 48  # leaves room for a number behind it
 _LONGEST_NAME_BYTES = 150
-_NOT_IN_FILES = '/\\:*?"<>|'
-_RESERVED = "one-shot-"
 _STEPS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 _NOTE_NAME = re.compile(r"([A-Ga-g])([#♯b♭]{0,2})(-?\d{1,2})")
 
@@ -54,9 +52,17 @@ class ScorePart:
 
 
 def pitch_of(text: str) -> int | None:
-    """MIDI number of ``"C4"``, ``"A#3"``, ``"Bb-1"`` or ``"60"``; None where it is neither.
+    """Read the name or the number of a note.
 
-    Middle C, number 60, is C4.
+    Parameters
+    ----------
+    text : str
+        ``"C4"``, ``"A#3"``, ``"Bb-1"`` or ``"60"``; anything.
+
+    Returns
+    -------
+    int or None
+        MIDI number, 0 to 127, middle C (C4) being 60; None where it is no note, or none of these.
     """
     text = text.strip()
     if text.isascii() and text.isdigit():
@@ -71,43 +77,45 @@ def pitch_of(text: str) -> int | None:
 
 
 def stem_names(names: Iterable[str]) -> tuple[str, ...]:
-    """Names for files, one for each of `names`: what files may not be called is left out.
+    """Give each of `names` one that stems can have, leaving out what files may not be called.
 
-    Empty ones become ``track-1`` and so on by their place; those that would be the same on some
-    system get a number.
+    Parameters
+    ----------
+    names : iterable of str
+        As a score calls its tracks; any text, also empty or the same twice.
+
+    Returns
+    -------
+    tuple of str
+        As many, all different on every system: empty ones become ``track-1`` and so on by their
+        place, those that are taken get a number.
     """
     taken: set[str] = set()
     found = []
     for place, name in enumerate(names, start=1):
-        clean = _clean(name) or f"track-{place}"
+        clean = allowed_name(name, longest=_LONGEST_NAME, most_bytes=_LONGEST_NAME_BYTES)
+        clean = clean or f"track-{place}"
         candidate, number = clean, 2
-        while _folded(candidate) in taken:
+        while folded(candidate) in taken:
             candidate, number = f"{clean}-{number}", number + 1
-        taken.add(_folded(candidate))
+        taken.add(folded(candidate))
         found.append(candidate)
     return tuple(found)
 
 
-def _clean(name: str) -> str:
-    name = unicodedata.normalize("NFC", name)
-    # Half of a pair of surrogates is no text that a file system could keep.
-    kept = (" " if c.isspace() else c for c in name if c.isprintable() or c.isspace())
-    text = "".join("-" if c in _NOT_IN_FILES else c for c in kept)
-    text = " ".join(text.split()).strip(". ")
-    while text.casefold().startswith(_RESERVED):
-        text = text[len(_RESERVED) :].strip(". ")
-    text = text[:_LONGEST_NAME]
-    while len(text.encode()) > _LONGEST_NAME_BYTES:
-        text = text[:-1]
-    return text.strip(". ")
-
-
-def _folded(name: str) -> str:
-    return unicodedata.normalize("NFC", name.casefold())
-
-
 def checked_parts(parts: Sequence[ScorePart]) -> tuple[ScorePart, ...]:
-    """Parts under names for files, notes in order; refused where there is nothing to play.
+    """Put parts into order; refuse them where there is nothing to play.
+
+    Parameters
+    ----------
+    parts : sequence of ScorePart
+        As a file brings them.
+
+    Returns
+    -------
+    tuple of ScorePart
+        As many, under names that stems can have, their notes by time and each of some length;
+        what is called like drums is percussive.
 
     Raises
     ------
@@ -141,6 +149,11 @@ def checked_parts(parts: Sequence[ScorePart]) -> tuple[ScorePart, ...]:
 
 def check_count(n_notes: int) -> None:
     """Refuse more notes than any piece has.
+
+    Parameters
+    ----------
+    n_notes : int
+        How many there are, or may be.
 
     Raises
     ------

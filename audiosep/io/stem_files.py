@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,10 @@ import numpy.typing as npt
 from audiosep.errors import InputError, OutputError, RefusedError
 from audiosep.io import formats
 from audiosep.io.formats import Bits, Format
+from audiosep.io.header import sha256_of
 from audiosep.io.naming import display
-from audiosep.io.reading import sha256_of
-from audiosep.io.writing import _create, _sync
+from audiosep.io.stem_writer import create_file, sync_file
+from audiosep.types import LOUDEST
 
 __all__ = ["copy_stem", "fits_range", "full_scale", "read_stem", "write_stem"]
 
@@ -28,12 +30,36 @@ _DTYPES: dict[Bits, str] = {16: "int16", 24: "int32", "float": "float32"}
 
 
 def full_scale(bits: Bits) -> float:
-    """What a sample of 1.0 is stored as."""
+    """Return what a sample of 1.0 is stored as.
+
+    Parameters
+    ----------
+    bits : {16, 24, "float"}
+        Depth of a stem.
+
+    Returns
+    -------
+    float
+        ``2 ** (bits - 1)``, or 1.0 for floats.
+    """
     return 1.0 if bits == "float" else 2.0 ** (bits - 1)
 
 
 def fits_range(values: npt.NDArray[Any], bits: Bits) -> bool:
-    """Whether samples can be stored in that many bits; floats always can."""
+    """Tell whether samples can be stored in that many bits.
+
+    Parameters
+    ----------
+    values : np.ndarray
+        Samples as :func:`read_stem` returns them, or sums of such.
+    bits : {16, 24, "float"}
+        Depth of the stem.
+
+    Returns
+    -------
+    bool
+        Floats always can.
+    """
     if bits == "float" or values.size == 0:
         return True
     return bool(values.min() >= -(2 ** (bits - 1)) and values.max() < 2 ** (bits - 1))
@@ -64,6 +90,8 @@ def read_stem(path: Path, *, bits: Bits, sr: int, n_channels: int, n_samples: in
     import soundfile
 
     try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise InputError(f"{display(path)} cannot be read: it is no file.")
         with soundfile.SoundFile(os.fsencode(path)) as file:
             found = (file.samplerate, file.channels, file.frames, file.subtype)
             wanted = (sr, n_channels, n_samples, formats.subtype_for(bits))
@@ -79,6 +107,10 @@ def read_stem(path: Path, *, bits: Bits, sr: int, n_channels: int, n_samples: in
         raise InputError(f"{display(path)} ends after {len(values)} of {n_samples} samples.")
     if bits == 24:  # libsndfile puts fewer bits at the upper end of the word
         values >>= 8
+    # Written so that it is false for what is not a number, too.
+    usual = bits != "float" or not values.size
+    if not (usual or -LOUDEST <= values.min() <= values.max() <= LOUDEST):
+        raise InputError(f"{display(path)} holds samples that are no numbers.")
     return values
 
 
@@ -115,10 +147,10 @@ def write_stem(
     n_samples, n_channels = values.shape
     container = formats.container_for(format_, bits, sr, n_channels, n_samples)
     try:
-        with _create(path, container, bits, sr, n_channels) as file:
+        with create_file(path, container, bits, sr, n_channels) as file:
             for first in range(0, n_samples, _BLOCK_SAMPLES):
                 file.write(_stored(values[first : first + _BLOCK_SAMPLES], bits))
-        _sync(path)
+        sync_file(path)
         with soundfile.SoundFile(os.fsencode(path)) as file:
             for first in range(0, n_samples, _BLOCK_SAMPLES):
                 part = _stored(values[first : first + _BLOCK_SAMPLES], bits)
@@ -140,6 +172,15 @@ def _stored(values: npt.NDArray[Any], bits: Bits) -> npt.NDArray[Any]:
 def copy_stem(source: Path, target: Path, sha256: str) -> None:
     """Copy a stem that nothing is changed in, if it still is what was written.
 
+    Parameters
+    ----------
+    source : Path
+        The stem.
+    target : Path
+        Where to, in a temporary folder.
+    sha256 : str
+        Digest of the stem when it was written, in hexadecimal.
+
     Raises
     ------
     RefusedError
@@ -149,7 +190,7 @@ def copy_stem(source: Path, target: Path, sha256: str) -> None:
     """
     try:
         shutil.copyfile(source, target)
-        _sync(target)
+        sync_file(target)
     except OSError as error:
         raise OutputError(f"cannot copy {display(source)}: {_why(error)}.") from None
     # Of the copy: this vouches for both.

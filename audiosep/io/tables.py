@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
+import os
+import stat
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -16,13 +19,44 @@ from audiosep.errors import InputError, OutputError
 from audiosep.io.naming import display
 from audiosep.types import FloatArray
 
-__all__ = ["read_activations", "write_arrays", "write_table"]
+__all__ = ["in_one_step", "read_activations", "write_arrays", "write_table"]
 
 _TIME = "time_s"
 _NPZ_NAME = "activations"
 _LARGEST_BYTES = 2**31
 _LARGEST = 3e38  # float32
 _HEADER_BYTES = 2**16
+_LONGEST_NUMBER = 64
+"""Bytes of one in a table, with all that programs put around it."""
+
+
+@contextmanager
+def in_one_step(path: Path) -> Iterator[Path]:
+    """Give a place beside `path` to write to; what is written there becomes `path` at the end.
+
+    Parameters
+    ----------
+    path : Path
+        Replaced if it exists, and left as it was if anything goes wrong.
+
+    Yields
+    ------
+    Path
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
+    partial = path.with_name(f".{path.name}.part{os.getpid()}")
+    try:
+        yield partial
+        partial.replace(path)
+    except OSError as error:
+        raise OutputError(f"cannot write {display(path)}: {error.strerror}.") from None
+    finally:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
 
 
 def write_table(
@@ -98,12 +132,21 @@ def read_activations(
     Raises
     ------
     InputError
-        If it is no such table, or a number is negative or none.
+        If it is no such table, a number is negative or none, or there are more of them than there
+        can be: no more is read than these take.
     """
     try:
-        if path.stat().st_size > _LARGEST_BYTES:
-            raise InputError(f"{display(path)} is too large for a table of activations.")
-        if path.suffix.lower() == ".npz":
+        if not stat.S_ISREG((about := path.stat()).st_mode):
+            raise InputError(f"{display(path)} is no file; give a table of activations.")
+        packed = path.suffix.lower() == ".npz"
+        most = _HEADER_BYTES + _LONGEST_NUMBER * (len(names) + 1) * (n_frames + 1)
+        # Other arrays may lie beside the one that is read.
+        if about.st_size > (_LARGEST_BYTES if packed else most):
+            raise InputError(
+                f"{display(path)} is too large for activations of {len(names)} components in "
+                f"{n_frames} frames."
+            )
+        if packed:
             found = _from_arrays(path, len(names), n_frames)
         else:
             found = _from_table(path, names, n_frames)
@@ -164,12 +207,24 @@ def _from_table(path: Path, names: Sequence[str], n_frames: int) -> dict[int, Fl
                     f"{display(path)}: the columns must be different ones of "
                     f"{names[0]} to {names[-1]}, got {', '.join(map(display, head[1:]))}."
                 )
-            values = np.array([[float(cell) for cell in row] for row in rows if row])
+            values = np.empty((n_frames, len(head)))
+            n_rows = 0
+            for row in rows:
+                if not row:
+                    continue
+                if len(row) != len(head):
+                    raise InputError(
+                        f"{display(path)} is no table of numbers: line {rows.line_num} has "
+                        f"{len(row)} of them; expected {len(head)}, one for each column."
+                    )
+                if n_rows < n_frames:
+                    values[n_rows] = [float(cell) for cell in row]
+                n_rows += 1
     except (ValueError, csv.Error) as error:
         raise InputError(f"{display(path)} is no table of numbers: {error}.") from None
-    if values.shape != (n_frames, len(head)):
+    if n_rows != n_frames:
         raise InputError(
-            f"{display(path)} has {len(values)} rows of numbers; expected {n_frames}, one for "
-            "each frame."
+            f"{display(path)} has {n_rows} rows of numbers; expected {n_frames}, one for each "
+            "frame."
         )
     return {names.index(name): values[:, i + 1] for i, name in enumerate(head[1:])}

@@ -4,28 +4,31 @@ from __future__ import annotations
 
 import math
 import os
-import shutil
-import stat
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from audiosep.errors import OutputError, ParameterError, RefusedError
+from audiosep.errors import OutputError, ParameterError
 from audiosep.io import formats
-from audiosep.io.exact import fits, quantise
 from audiosep.io.formats import Bits, Format
 from audiosep.io.naming import display
-from audiosep.types import Audio
+from audiosep.io.placing import beside, sync_folder, why
+from audiosep.io.stem_writer import Level, Piece, StemFiles, all_fit, parts_of
+from audiosep.types import Audio, Tape
 
-__all__ = ["WrittenStems", "beside", "check_writable", "move_run", "write", "write_stems"]
+__all__ = [
+    "Level",
+    "Piece",
+    "WrittenStems",
+    "differences_of",
+    "write",
+    "write_pieces",
+    "write_stems",
+]
 
-_BLOCK_SAMPLES = 1 << 17
-_SFC_SET_ADD_PEAK_CHUNK = 0x1050  # from sndfile.h
 _DEEPEST_NULL_DB = -300.0
 _LARGEST_FLOAT_DIFFERENCE = 1e-6  # -120 dB
 
@@ -43,6 +46,8 @@ class WrittenStems:
     null_test_db : float
         Largest difference of the re-read stems' sum from the mixture, in dB of full scale (or of
         the mixture's peak, where that is beyond full scale); -300 where no sample differs.
+    levels : dict of str to Level
+        Of each stem, before rounding.
     warnings : tuple of str
         What was written differently from what was asked for, in sentences.
     """
@@ -50,200 +55,8 @@ class WrittenStems:
     files: dict[str, str]
     bits: Bits
     null_test_db: float
+    levels: dict[str, Level]
     warnings: tuple[str, ...]
-
-
-def check_writable(folder: Path) -> None:
-    """Make `folder` and try it, before any work is done.
-
-    Raises
-    ------
-    OutputError
-        If nothing can be written there.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except (OSError, ValueError) as error:
-        raise OutputError(
-            f"cannot write to {display(folder)}: {_why(error)}; choose another place with --out."
-        ) from None
-
-
-def _why(error: Exception) -> str:
-    """Reason of a failure in a few words."""
-    if isinstance(error, FileExistsError | NotADirectoryError):
-        return "there is a file where a folder should be"
-    if isinstance(error, IsADirectoryError):
-        return "there is a folder where a file should be"
-    text = getattr(error, "strerror", None) or getattr(error, "error_string", None) or error
-    return str(text).removeprefix("Error : ").rstrip(".")
-
-
-@contextmanager
-def beside(place: Path) -> Iterator[Path]:
-    """Give a temporary folder on the file system of `place`; it is removed afterwards.
-
-    Raises
-    ------
-    OutputError
-        If it cannot be made.
-    """
-    with ExitStack() as stack:
-        try:
-            place.parent.mkdir(parents=True, exist_ok=True)
-            folder = Path(tempfile.mkdtemp(prefix=".audiosep-", dir=place.parent))
-            stack.callback(shutil.rmtree, folder, ignore_errors=True)
-            _hold(folder, stack)
-            # What mkdtemp makes is closed to others; a folder inside has the modes of any new
-            # folder, and may become the place itself.
-            new = folder / "new"
-            new.mkdir()
-        except (OSError, ValueError) as error:
-            raise OutputError(
-                f"cannot write to {display(place.parent)}: {_why(error)}; choose another place."
-            ) from None
-        yield new
-
-
-def _hold(folder: Path, stack: ExitStack) -> None:
-    """Lock a folder: what nobody holds was left by a process that died, and may be removed."""
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    stack.callback(os.close, handle)
-    with suppress(OSError):  # a file system without locks
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-
-def move_run(
-    new: Path, place: Path, names: list[str], old: list[str], *, fresh: bool = False
-) -> None:
-    """Move a run into its place as a whole, or leave the place as it was.
-
-    Parameters
-    ----------
-    new : Path
-        Folder given by :func:`beside`, with the files of the run and nothing else.
-    place : Path
-        Where they go. If it does not exist, `new` becomes it in one step.
-    names : list of str
-        Files in `new`, in the order to move them: what vouches for the others comes last. They
-        replace files of the same name.
-    old : list of str
-        Files in `place` to remove, in order: what vouches for the others comes first. Those that
-        do not exist, and folders, are passed over.
-
-    fresh : bool
-        Nothing may be replaced: `place` was free when the work began.
-
-    Raises
-    ------
-    OutputError
-        If something cannot be moved. Then, and after an interruption, all is where it was.
-    RefusedError
-        If `fresh` and something has appeared at `place` meanwhile.
-    """
-    try:
-        _sync_folder(new)
-        if fresh and place.exists():
-            raise RefusedError(
-                f"{display(place)} has appeared while the stems were made, by another run "
-                "perhaps; run the same command again."
-            )
-        if place.exists():
-            _exchange(new, place, names, old)
-            _sync_folder(place)
-        else:
-            os.replace(new, place)
-            _sync_folder(place.parent)
-    except (OSError, ValueError) as error:
-        raise OutputError(f"cannot write to {display(place)}: {_why(error)}.") from None
-
-
-def _exchange(new: Path, place: Path, names: list[str], old: list[str]) -> None:
-    # The old files stay in the temporary folder until the new ones are all in place.
-    aside = new.with_name("old")
-    aside.mkdir()
-    moves: list[tuple[Path, Path]] = []
-
-    def move(source: Path, target: Path) -> None:
-        moves.append((source, target))  # first, for an interruption may come right after the move
-        os.replace(source, target)
-
-    try:
-        for name in old:
-            if _is_file(place / name):
-                move(place / name, aside / name)
-        for name in names:
-            if _is_file(place / name):
-                move(place / name, aside / name)
-            move(new / name, place / name)
-    except BaseException:
-        _undo(moves)
-        raise
-
-
-def _is_file(path: Path) -> bool:
-    """Whether something is there that is no folder; a link is not followed."""
-    try:
-        return not stat.S_ISDIR(path.lstat().st_mode)
-    except (OSError, ValueError):
-        return False
-
-
-def _undo(moves: list[tuple[Path, Path]]) -> None:
-    for source, target in reversed(moves):
-        # One that fails, as the move that never happened does, must not keep the others away.
-        with suppress(OSError):
-            os.replace(target, source)
-
-
-def _create(path: Path, container: str, bits: Bits, sr: int, n_channels: int) -> Any:
-    import soundfile
-
-    try:
-        file = soundfile.SoundFile(
-            os.fsencode(path), "w", sr, n_channels, formats.subtype_for(bits), format=container
-        )
-    except (soundfile.LibsndfileError, OSError) as error:
-        raise OutputError(f"cannot write {display(path.name)}: {_why(error)}.") from None
-    if bits == "float":
-        # This chunk holds the time of writing, and the same run must give the same bytes.
-        soundfile._snd.sf_command(
-            file._file,
-            _SFC_SET_ADD_PEAK_CHUNK,
-            soundfile._ffi.NULL,
-            0,
-        )
-    return file
-
-
-def _as_written(values: np.ndarray[Any, Any], bits: Bits) -> np.ndarray[Any, Any]:
-    """Samples-first array of the type that soundfile stores without changing a bit."""
-    if bits == "float":
-        return np.ascontiguousarray(values.T, dtype=np.float32)
-    if bits == 16:
-        return np.ascontiguousarray(values.T, dtype=np.int16)
-    return np.ascontiguousarray(values.T << 8, dtype=np.int32)
-
-
-def _sync(path: Path) -> None:
-    with path.open("rb+") as file:
-        os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make moves last through a loss of power, on systems that can."""
-    with suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 def write(
@@ -281,39 +94,50 @@ def write(
         bits = 24 if format == "flac" else "float"
     depth = formats.bits_from(bits)
     format_ = formats.check_format(format, depth)
-    stems = {"audio": audio}
-    if depth != "float" and not _all_fit(stems, audio, depth):
+    whole = Piece(stems={"audio": audio.samples}, mixture=audio.samples)
+    if depth != "float" and not all_fit(whole, depth):
         raise ParameterError(
             f"samples reach {audio.peak:g}, beyond the {depth}-bit range; use bits='float' or a "
             "lower level."
         )
     with beside(place) as folder:
-        written = write_stems(folder, stems, audio, bits=depth, format_=format_)
+        written = write_pieces(folder, [whole], audio, bits=depth, format_=format_)
         # In one step from the temporary name, which is valid where the final one may not be.
         try:
             os.replace(folder / written.files["audio"], place)
         except (OSError, ValueError) as error:
-            raise OutputError(f"cannot write {display(place)}: {_why(error)}.") from None
-        _sync_folder(place.parent)
+            raise OutputError(f"cannot write {display(place)}: {why(error)}.") from None
+        sync_folder(place.parent)
 
 
 def write_stems(
     folder: Path, stems: Mapping[str, Audio], mixture: Audio, *, bits: Bits, format_: Format
 ) -> WrittenStems:
+    """Write stems that are in memory; see :func:`write_pieces`."""
+    piece = Piece(
+        stems={name: stem.samples for name, stem in stems.items()}, mixture=mixture.samples
+    )
+    return write_pieces(folder, [piece], mixture, bits=bits, format_=format_)
+
+
+def write_pieces(
+    folder: Path, pieces: Iterable[Piece], mixture: Tape, *, bits: Bits, format_: Format
+) -> WrittenStems:
     """Write stems that sum to the mixture, read them again, and measure the difference.
 
     In integer formats the samples add up exactly to the mixture rounded to that depth, which is
-    the mixture itself where it was recorded with that depth. If a sample of a stem would leave
-    the integer range, all stems become 32-bit float WAV.
+    the mixture itself where it was recorded with that depth. From the first piece on with a
+    sample that would leave the integer range, and with everything before it, all stems are 32-bit
+    float WAV.
 
     Parameters
     ----------
     folder : Path
         An existing, temporary folder.
-    stems : mapping of str to Audio
-        They sum to the mixture up to float32 rounding.
-    mixture : Audio
-        What they sum to.
+    pieces : iterable of Piece
+        Consecutive, from the first sample of the mixture to its last.
+    mixture : Tape
+        What they sum to; read again for the comparison.
     bits, format_
         Wanted bit depth and format.
 
@@ -328,28 +152,30 @@ def write_stems(
     ParameterError
         If the format cannot hold the channels or the rate, or a stem's name cannot be a file's.
     """
-    warnings: list[str] = []
-    if bits != "float" and not _all_fit(stems, mixture, bits):
+    with StemFiles(folder, mixture, bits, format_) as writer:
+        for piece in pieces:
+            writer.add(piece)
+            del piece  # or it would be there while the next one is waited for
+    warnings = []
+    if writer.n_rounded is not None:
         warnings.append(
             f"a stem is beyond the {bits}-bit range, so all stems of this recording are 32-bit "
             "float WAV."
         )
-        bits, format_ = "float", "wav"
-    container = formats.container_for(
-        format_, bits, mixture.sr, mixture.n_channels, mixture.n_samples
-    )
-    if container == "RF64":
+    if writer.container == "RF64":
         warnings.append("the stems are larger than 4 GiB, so they are RF64 WAV files.")
-    files = {name: _file_name(name, format_) for name in stems}
-    _write_all(folder, stems, mixture, files, container, bits)
-    from_mixture, from_rounded = _largest_differences(folder, files, mixture, bits)
+    files = writer.files
+    steps = None if bits == "float" else 2.0 ** (bits - 1)
+    n_rounded = mixture.n_samples if writer.n_rounded is None else writer.n_rounded
+    from_mixture, from_rounded = differences_of(folder, files, mixture, steps, n_rounded)
     full_scale = max(1.0, mixture.peak)
-    if from_rounded > (full_scale * _LARGEST_FLOAT_DIFFERENCE if bits == "float" else 0.0):
+    exact = writer.bits != "float"
+    if from_rounded > (0.0 if exact else full_scale * _LARGEST_FLOAT_DIFFERENCE):
         raise OutputError(
             f"the written stems differ from the mixture by {from_rounded:g}; is the disk sound?"
         )
     # Not with 24 bits: what is finer than that is the rounding of a decoder or of a computation.
-    if bits == 16 and from_mixture > 0.0:
+    if writer.bits == 16 and from_mixture > 0.0:
         warnings.append(
             "the recording has finer steps than 16 bits, so the stems add up to it rounded to 16 "
             "bits."
@@ -357,74 +183,41 @@ def write_stems(
     depth = max(from_mixture / full_scale, 10 ** (_DEEPEST_NULL_DB / 20))
     return WrittenStems(
         files=files,
-        bits=bits,
+        bits=writer.bits,
         null_test_db=round(20 * math.log10(depth), 1),
+        levels=writer.levels(),
         warnings=tuple(warnings),
     )
 
 
-def _file_name(stem: str, format_: Format) -> str:
-    """Name of a stem's file, which stays in its folder whatever the stem is called."""
-    file = f"{stem}.{format_}"
-    if Path(file).name != file or "\0" in file:
-        raise ParameterError(f"the stem {stem!r} cannot be the name of a file; rename it.")
-    return file
-
-
-def _parts(n_samples: int) -> Iterator[slice]:
-    for first in range(0, n_samples, _BLOCK_SAMPLES):
-        yield slice(first, min(first + _BLOCK_SAMPLES, n_samples))
-
-
-def _all_fit(stems: Mapping[str, Audio], mixture: Audio, n_bits: int) -> bool:
-    margin = 1.0 - (len(stems) + 2) / 2 ** (n_bits - 1)
-    if max(mixture.peak, *(stem.peak for stem in stems.values())) <= margin:
-        return True
-    return all(
-        fits(
-            quantise(
-                [stem.samples[:, part] for stem in stems.values()], mixture.samples[:, part], n_bits
-            ),
-            n_bits,
-        )
-        for part in _parts(mixture.n_samples)
-    )
-
-
-def _write_all(
-    folder: Path,
-    stems: Mapping[str, Audio],
-    mixture: Audio,
-    files: dict[str, str],
-    container: str,
-    bits: Bits,
-) -> None:
-    import soundfile
-
-    try:
-        with ExitStack() as stack:
-            handles = [
-                stack.enter_context(
-                    _create(folder / files[name], container, bits, mixture.sr, mixture.n_channels)
-                )
-                for name in stems
-            ]
-            for part in _parts(mixture.n_samples):
-                values: list[np.ndarray[Any, Any]] = [s.samples[:, part] for s in stems.values()]
-                if bits != "float":
-                    values = list(quantise(values, mixture.samples[:, part], bits))
-                for handle, value in zip(handles, values, strict=True):
-                    handle.write(_as_written(value, bits))
-        for file in files.values():
-            _sync(folder / file)
-    except (soundfile.LibsndfileError, OSError) as error:
-        raise OutputError(f"cannot write the stems ({_why(error)}); is the disk full?") from None
-
-
-def _largest_differences(
-    folder: Path, files: dict[str, str], mixture: Audio, bits: Bits
+def differences_of(
+    folder: Path, files: dict[str, str], mixture: Tape, steps: float | None, n_rounded: int
 ) -> tuple[float, float]:
-    """How far the sum of the files, read again, is from the mixture, and from it in `bits`."""
+    """How far stems, read again, are from what they should add up to.
+
+    Parameters
+    ----------
+    folder : Path
+        Where they are.
+    files : dict of str to str
+        File name of each stem.
+    mixture : Tape
+        What they were made of.
+    steps : float or None
+        Steps of the depth that it was rounded to up to full scale; None for floats.
+    n_rounded : int
+        Samples up to which it was rounded.
+
+    Returns
+    -------
+    from_mixture, from_rounded : float
+        Largest difference of the sum from the mixture itself, and from it where it was rounded.
+
+    Raises
+    ------
+    OutputError
+        If a file cannot be read, or has not the length, rate and channels of the mixture.
+    """
     import soundfile
 
     from_mixture = from_rounded = 0.0
@@ -438,11 +231,14 @@ def _largest_differences(
                 found = (handle.samplerate, handle.channels, handle.frames)
                 if found != (mixture.sr, mixture.n_channels, mixture.n_samples):
                     raise OutputError(f"a written stem reads back as {found}; is the disk full?")
-            for part in _parts(mixture.n_samples):
+            for part in parts_of(mixture.n_samples):
                 n = part.stop - part.start
-                exact = mixture.samples[:, part].astype(np.float64)
-                steps = None if bits == "float" else 2.0 ** (bits - 1)
-                rounded = exact if steps is None else np.rint(exact * steps) / steps
+                exact = mixture.part(part.start, part.stop).samples.astype(np.float64)
+                rounded = exact
+                if steps is not None and part.start < n_rounded:
+                    rounded = exact.copy()
+                    here = rounded[:, : n_rounded - part.start]
+                    here[:] = np.rint(here * steps) / steps
                 total = np.zeros((n, mixture.n_channels))
                 for handle in handles:
                     block = handle.read(n, dtype="float64", always_2d=True)
@@ -454,5 +250,5 @@ def _largest_differences(
                 from_mixture = max(from_mixture, float(np.abs(total.T - exact).max()))
                 from_rounded = max(from_rounded, float(np.abs(total.T - rounded).max()))
     except (soundfile.LibsndfileError, OSError) as error:
-        raise OutputError(f"a written stem cannot be read again ({_why(error)}).") from None
+        raise OutputError(f"a written stem cannot be read again ({why(error)}).") from None
     return from_mixture, from_rounded

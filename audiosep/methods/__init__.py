@@ -6,16 +6,19 @@ from importlib import import_module
 from typing import cast
 
 from audiosep.errors import UsageError
-from audiosep.methods.base import Learner, Learnt, Method, MethodSettings
+from audiosep.methods.base import Learner, Learnt, Listener, Method, MethodSettings
 
 __all__ = [
     "LEARNERS",
+    "LISTENERS",
     "METHODS",
     "Learner",
     "Learnt",
+    "Listener",
     "Method",
     "MethodSettings",
     "load_learner",
+    "load_listener",
     "load_method",
 ]
 
@@ -34,8 +37,24 @@ METHODS: dict[str, str] = {
 }
 """Method names and where their function lives; imported when used."""
 
-LEARNERS: dict[str, str] = {}
+LEARNERS: dict[str, str] = {
+    "by-example": "audiosep.methods.by_example:learn_by_example",
+    "components": "audiosep.methods.components:learn_components",
+    "drums": "audiosep.methods.drums:learn_drums",
+    "four-stems": "audiosep.methods.four_stems:learn_four_stems",
+    "harmonic-percussive": "audiosep.methods.harmonic_percussive:learn_stems",
+    "song": "audiosep.methods.four_stems:learn_song",
+    "speech": "audiosep.methods.speech:learn_speech",
+    "stems": "audiosep.methods.stems:learn_stems",
+    "stereo": "audiosep.methods.stereo:learn_stereo",
+    "vocals": "audiosep.methods.vocals:learn_vocals",
+}
 """Methods that have something to learn about a whole recording, and where; imported when used."""
+
+LISTENERS: dict[str, str] = {
+    "score": "audiosep.methods._score_times:ScoreListener",
+}
+"""Methods that must hear all of a long recording, and who listens for them; imported when used."""
 
 
 def load_method(name: str) -> Method:
@@ -58,3 +77,11 @@ def load_learner(name: str) -> Learner | None:
         return None
     module, _, attribute = LEARNERS[name].partition(":")
     return cast(Learner, getattr(import_module(module), attribute))
+
+
+def load_listener(name: str) -> Listener | None:
+    """Return what hears whole recordings for the method of that name, if anything does."""
+    if name not in LISTENERS:
+        return None
+    module, _, attribute = LISTENERS[name].partition(":")
+    return cast(Listener, getattr(import_module(module), attribute)())

@@ -24,6 +24,7 @@ __all__ = [
     "by_piece",
     "fit_kit",
     "patches_on_bands",
+    "silent_kit",
     "struck",
 ]
 
@@ -91,6 +92,10 @@ class Kit:
         Divergence before and after each iteration.
     stop : Stop
         Why the fit ended.
+    patches : np.ndarray [shape=(n_bands, n_components, n_taps), dtype=float32]
+        Of the components that sound, as they became.
+    labels : tuple of str
+        Which piece each of these belongs to.
     """
 
     names: tuple[str, ...]
@@ -99,6 +104,29 @@ class Kit:
     notes: tuple[str, ...]
     losses: tuple[float, ...]
     stop: Stop
+    patches: _Matrix
+    labels: tuple[str, ...]
+
+
+def silent_kit(
+    names: tuple[str, ...],
+    shape: tuple[int, ...],
+    notes: tuple[str, ...],
+    patches: _Matrix,
+    labels: tuple[str, ...],
+) -> Kit:
+    """Pieces that nobody strikes in a recording of so many bands and frames."""
+    zeros = np.zeros((len(names), *shape), dtype=np.float32)
+    return Kit(
+        names=names,
+        models=zeros,
+        strokes=zeros[:, 0],
+        notes=notes,
+        losses=(0.0,),
+        stop=Stop.SILENT,
+        patches=patches,
+        labels=labels,
+    )
 
 
 class Fitting:
@@ -130,6 +158,20 @@ class Fitting:
     def free(self, start: ConvolutiveFactorization, n_iter: int) -> ConvolutiveFactorization:
         """Continue with nothing held back."""
         return self._fit(start.templates, start.activations, n_iter, None, start.beta)
+
+    def fixed(self, patches: _Matrix, n_iter: int, beta: float) -> ConvolutiveFactorization:
+        """Find the hits of patches that stay as they are, from the same start everywhere."""
+        n = patches.shape[1]
+        return factorize_convolutive(
+            self.V,
+            templates=patches,
+            activations=np.tile(self.level / n, (n, 1)).astype(np.float32),
+            fixed_templates=True,
+            beta=beta,
+            max_iter=n_iter,
+            tol=0.0,
+            n_threads=self._n_threads,
+        )
 
     def with_more(
         self, start: ConvolutiveFactorization, patches: _Matrix, n_iter: int, share: float
@@ -279,6 +321,8 @@ def fit_kit(
         notes=(),
         losses=tuple(fitted.losses.tolist()),
         stop=fitted.stop,
+        patches=np.asarray(fitted.templates, dtype=np.float32),
+        labels=tuple(labels[here].tolist()),
     )
 
 

@@ -21,13 +21,14 @@ from audiosep.methods._drums_fit import (
     always_pieces,
     by_piece,
     patches_on_bands,
+    silent_kit,
     struck,
 )
 from audiosep.methods._drums_onsets import pick_peaks
 from audiosep.methods._stems_bands import Bands
 from audiosep.methods.base import MethodSettings
 from audiosep.nmf import ConvolutiveFactorization
-from audiosep.types import Progress, Spectrogram, Stop
+from audiosep.types import Progress, Spectrogram
 
 __all__ = ["hear_kit"]
 
@@ -111,19 +112,11 @@ def hear_kit(
     labels = np.array(dictionary.labels)
     always = always_pieces(dictionary)
     mean = float(V.mean(dtype=np.float64))
-    if mean <= 0.0:
-        zeros = np.zeros((len(always), *V.shape), dtype=np.float32)
-        notes = ("The recording is silent.",)
-        return Kit(
-            names=always,
-            models=zeros,
-            strokes=zeros[:, 0],
-            notes=notes,
-            losses=(0.0,),
-            stop=Stop.SILENT,
-        )
-    fitting = Fitting(V / np.float32(mean), settings.n_threads)
     here = np.isin(labels, always)
+    if mean <= 0.0:
+        notes = ("The recording is silent.",)
+        return silent_kit(always, V.shape, notes, patches[:, here], tuple(labels[here].tolist()))
+    fitting = Fitting(V / np.float32(mean), settings.n_threads)
     first = fitting.semi_adaptive(
         patches[:, here], _starts(fitting.level, labels[here], {}, spectrogram.frame_s)
     )
@@ -162,6 +155,8 @@ def hear_kit(
         notes=_notes(always, found if clear else (), tuple(more), missed),
         losses=tuple(losses.tolist()),
         stop=final.stop,
+        patches=np.asarray(final.templates, dtype=np.float32),
+        labels=tuple(labels[sounding].tolist()),
     )
 
 

@@ -25,6 +25,7 @@ REACH = max(map(abs, (*OFFSETS, *SHARE_OFFSETS)))
 _FLOOR = 1e-3
 _LEAST_SHARE = 1e-4
 _TINY = 1e-12
+_BLOCK = 512
 
 
 def bands_of(n_bins: int, per_octave: float, fewest_bins: int = 1) -> npt.NDArray[np.intp]:
@@ -97,16 +98,28 @@ class Describer:
         -------
         np.ndarray [shape=(n_frames, n_inputs), dtype=float32]
         """
+        starts = range(0, len(V), _BLOCK)
+        found = [
+            self._in_bands(V[first : first + _BLOCK], shares[:, first : first + _BLOCK], level)
+            for first in starts
+        ]
+        fine, spectrum, beliefs = (np.concatenate(x) for x in zip(*found, strict=True))
+        columns = [fine]
+        columns += [_shifted(spectrum, offset, pieces) for offset in OFFSETS]
+        columns += [_shifted(beliefs, offset, pieces) for offset in SHARE_OFFSETS]
+        return np.concatenate(columns, axis=1)
+
+    def _in_bands(
+        self, V: _Matrix, shares: _Matrix, level: float
+    ) -> tuple[_Matrix, _Matrix, _Matrix]:
+        """Of each frame itself: spectrum and shares in fine bands; each of them in coarse ones."""
         floor = np.float32(_TINY * level**2)
         power = np.square(V) + floor
         parts = [share * power for share in shares]
         fine = [_loudness(_mean(V, self.fine), level), *_ratios(parts, power, self.fine)]
         spectrum = _loudness(np.sqrt(_mean(np.square(V), self.coarse)), level)
         beliefs = np.concatenate(_ratios(parts, power, self.coarse), axis=1)
-        columns = [*fine]
-        columns += [_shifted(spectrum, offset, pieces) for offset in OFFSETS]
-        columns += [_shifted(beliefs, offset, pieces) for offset in SHARE_OFFSETS]
-        return np.concatenate(columns, axis=1)
+        return np.concatenate(fine, axis=1), spectrum, beliefs
 
     def on_bins(self, values: _Matrix) -> _Matrix:
         """Spread what is known of fine bands (last axis) over their bins."""

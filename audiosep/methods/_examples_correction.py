@@ -23,13 +23,14 @@ import numpy.typing as npt
 
 from audiosep.methods._examples_bands import REACH, Describer, pieces_of
 from audiosep.methods._examples_mixtures import Mixtures, shares_on_bands
-from audiosep.methods._examples_network import Network
+from audiosep.methods._examples_network import Network, train_network
 
 __all__ = [
     "Correction",
     "as_outputs",
     "changed",
     "error_of_corrections",
+    "gradient_of_outputs",
     "per_source",
     "train_correction",
 ]
@@ -136,19 +137,46 @@ def train_correction(
     weights = describer.on_bands(np.minimum(power, np.float32(_MOST_WEIGHT)))
     n_outputs = describer.n_bands * (1 if n_sources == 2 else n_sources)
     network = Network((inputs.shape[1], *HIDDEN, n_outputs), rng, dropout=DROPOUT)
-    batches = max(1, n_frames // BATCH)
-    for step in range(EPOCHS * batches):
-        if step % batches == 0:
-            order = rng.permutation(n_frames)
-            if progress is not None:
-                progress(step / (EPOCHS * batches))
-        at = np.sort(order[(step % batches) * BATCH :][:BATCH])
-        changes = per_source(network.forward(inputs[at]), n_sources)
-        _, gradient = error_of_corrections(changes, before[:, at], truth[:, at], weights[at])
-        gradient /= np.float32(len(at))
-        rate = RATE * 0.5 * (1 + np.cos(np.pi * step / (EPOCHS * batches)))
-        network.step(network.backward(as_outputs(gradient)), rate)
+
+    def gradient_at(frames: npt.NDArray[np.intp]) -> _Matrix:
+        at = np.sort(frames)
+        outputs = network.forward(inputs[at])
+        return gradient_of_outputs(outputs, before[:, at], truth[:, at], weights[at])
+
+    train_network(
+        network,
+        gradient_at,
+        n_frames,
+        rng,
+        epochs=EPOCHS,
+        batch=BATCH,
+        rate=RATE,
+        progress=progress,
+    )
     return Correction(network=network, describer=describer, mean=mean, spread=spread)
+
+
+def gradient_of_outputs(
+    outputs: _Matrix, shares: _Matrix, truth: _Matrix, weights: _Matrix
+) -> _Matrix:
+    """Gradient of the mean error of corrected shares.
+
+    Parameters
+    ----------
+    outputs : np.ndarray [shape=(n_frames, n_outputs)]
+        Of a network, see :func:`per_source`.
+    shares, truth, weights
+        As for :func:`error_of_corrections`.
+
+    Returns
+    -------
+    np.ndarray [shape=(n_frames, n_outputs)]
+        With respect to `outputs`.
+    """
+    changes = per_source(outputs, len(shares))
+    _, gradient = error_of_corrections(changes, shares, truth, weights)
+    gradient /= np.float32(len(outputs))
+    return as_outputs(gradient)
 
 
 def error_of_corrections(

@@ -94,7 +94,10 @@ class Dictionaries:
         np.ndarray [shape=(n_sources, n_frames, n_bins), dtype=float32]
         """
         R = self.reconstruction.T
-        return np.stack([H[:, part] @ R[part] for part in self.parts])
+        out = np.empty((len(self.sizes), len(H), R.shape[1]), dtype=np.result_type(H, R))
+        for model, part in zip(out, self.parts, strict=True):
+            np.matmul(H[:, part], R[part], out=model)
+        return out
 
     def shares(self, H: _Matrix) -> _Matrix:
         """Masks of the sources: they sum to one.

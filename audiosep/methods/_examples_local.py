@@ -22,10 +22,10 @@ import numpy as np
 import numpy.typing as npt
 
 from audiosep.methods._examples_bands import bands_of, pieces_of
-from audiosep.methods._examples_correction import as_outputs, changed, error_of_corrections
+from audiosep.methods._examples_correction import changed, gradient_of_outputs
 from audiosep.methods._examples_correction import per_source as changes_from
 from audiosep.methods._examples_mixtures import Mixtures, shares_on_bands
-from audiosep.methods._examples_network import Network
+from audiosep.methods._examples_network import Network, train_network
 
 __all__ = ["LOCAL_REACH", "LocalCorrection", "Surroundings", "local_shares", "train_local"]
 
@@ -227,24 +227,23 @@ def train_local(
     LocalCorrection
     """
     inputs, before, truth, weights = _samples(mixtures, shares, surroundings, rng)
+    del shares  # large, like the inputs
     some = inputs[::_EVERY]
     mean, spread = some.mean(axis=0), some.std(axis=0) + np.float32(1e-3)
     inputs -= mean
     inputs /= spread
     n_sources, n = before.shape
     network = Network((inputs.shape[1], *HIDDEN, 1 if n_sources == 2 else n_sources), rng)
-    batches = max(1, n // BATCH)
-    for step in range(EPOCHS * batches):
-        if step % batches == 0:
-            order = rng.permutation(n)
-        at = order[(step % batches) * BATCH :][:BATCH]
-        changes = changes_from(network.forward(inputs[at]), n_sources)
-        _, gradient = error_of_corrections(
-            changes, before[:, at, np.newaxis], truth[:, at, np.newaxis], weights[at, np.newaxis]
+
+    def gradient_at(at: npt.NDArray[np.intp]) -> _Matrix:
+        return gradient_of_outputs(
+            network.forward(inputs[at]),
+            before[:, at, np.newaxis],
+            truth[:, at, np.newaxis],
+            weights[at, np.newaxis],
         )
-        gradient /= np.float32(len(at))
-        rate = RATE * 0.5 * (1 + np.cos(np.pi * step / (EPOCHS * batches)))
-        network.step(network.backward(as_outputs(gradient)), rate)
+
+    train_network(network, gradient_at, n, rng, epochs=EPOCHS, batch=BATCH, rate=RATE)
     # What was done to the inputs is left to the first layer: they are many.
     network.weights[0] /= spread[:, np.newaxis]
     network.biases[0] -= mean @ network.weights[0]

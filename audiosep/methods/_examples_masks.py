@@ -57,6 +57,7 @@ _STEPS = 20
 _LEAST_MISFIT = 0.005
 _BLOCK = 256
 _MOST_BLOCKS = 16
+_NO_FRAMES = np.empty((0, 0), dtype=np.float32)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -97,6 +98,15 @@ class ExampleMasks:
     def n_sources(self) -> int:
         """As many as examples."""
         return len(self.learnt.sizes)
+
+    def on(self, V: _Matrix, *, n_threads: int | None = None) -> ExampleMasks:
+        """The same for other frames (n_frames, n_bins) of the same recording."""
+        H = activations_of(V, self.learnt.analysis, n_threads=n_threads)
+        return replace(self, magnitudes=V, activations=H)
+
+    def of_no_frames(self) -> ExampleMasks:
+        """What was trained, without what it is to be used on."""
+        return replace(self, magnitudes=self.magnitudes[:0].copy(), activations=_NO_FRAMES)
 
     def frames(self, first: int, last: int) -> _Matrix:
         """Masks of the frames from `first` up to, but without, `last`.

@@ -36,6 +36,7 @@ _COLOUR_FROM = 4.0
 
 _LOWEST_SHARE, _HIGHEST_SHARE = -0.5, 1.5
 _TINY = 1e-20
+_BLOCK = 512
 _SILENT = 1e-10
 
 
@@ -85,10 +86,16 @@ def shares_on_bands(shares: _Matrix, power: _Matrix, edges: npt.NDArray[np.intp]
     np.ndarray [shape=(n_sources, n_frames, n_bands), dtype=float32]
     """
     # A floor that no sound is near: where there is nothing, every bin counts.
-    power = power + np.float32(_SILENT * float(power.mean()) + _TINY)
-    total = np.add.reduceat(power, edges[:-1], axis=1)
-    found = [np.add.reduceat(share * power, edges[:-1], axis=1) / total for share in shares]
-    return np.stack(found)
+    floor = np.float32(_SILENT * float(power.mean()) + _TINY)
+    starts = edges[:-1]
+    out = np.empty((len(shares), len(power), len(starts)), dtype=np.float32)
+    for first in range(0, len(power), _BLOCK):
+        here = slice(first, first + _BLOCK)
+        some = power[here] + floor
+        total = np.add.reduceat(some, starts, axis=1)
+        for found, share in zip(out, shares, strict=True):
+            found[here] = np.add.reduceat(share[here] * some, starts, axis=1) / total
+    return out
 
 
 def played_faster(frames: _Matrix, speed: float) -> _Matrix:

@@ -9,13 +9,13 @@ References
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Network"]
+__all__ = ["Network", "train_network"]
 
 _Matrix = npt.NDArray[np.float32]
 
@@ -122,3 +122,48 @@ class Network:
             mean += (1 - _FIRST) * (g - mean)
             square += (1 - _SECOND) * (np.square(g) - square)
             p -= np.asarray(rate * mean / (np.sqrt(square) + _TINY), dtype=p.dtype)
+
+
+def train_network(
+    network: Network,
+    gradient_at: Callable[[npt.NDArray[np.intp]], _Matrix],
+    n: int,
+    rng: np.random.Generator,
+    *,
+    epochs: int,
+    batch: int,
+    rate: float,
+    progress: Callable[[float], None] | None = None,
+) -> None:
+    """Train a network in steps that become smaller to the end, along half a cosine.
+
+    Parameters
+    ----------
+    network : Network
+        Is changed.
+    gradient_at : callable
+        Runs :meth:`Network.forward` for these of the examples, and returns the gradient of the
+        error with respect to the outputs.
+    n : int > 0
+        Number of examples.
+    rng : numpy.random.Generator
+        Source of their order, another one in each epoch.
+    epochs, batch : int > 0
+        How often each example is used, and how many at once.
+    rate : float > 0
+        Of the first step.
+    progress : callable, optional
+        Called with a number from 0 to 1.
+    """
+    batches = max(1, n // batch)
+    n_steps = epochs * batches
+    order = np.arange(n)
+    for step in range(n_steps):
+        if step % batches == 0:
+            order = rng.permutation(n)
+            if progress is not None:
+                progress(step / n_steps)
+        at = order[(step % batches) * batch :][:batch]
+        gradient = gradient_at(at)
+        slower = rate * 0.5 * (1 + np.cos(np.pi * step / n_steps))
+        network.step(network.backward(gradient), slower)

@@ -11,7 +11,7 @@ References
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -25,6 +25,7 @@ from audiosep.dictionary_files import load_builtin
 from audiosep.errors import DictionaryError, ParameterError
 from audiosep.medians import low_pass
 from audiosep.methods._stems_bands import Bands
+from audiosep.methods._stems_blocks import bounds_of
 from audiosep.methods._stems_evidence import (
     KICK_BELOW_HZ,
     Evidence,
@@ -33,6 +34,7 @@ from audiosep.methods._stems_evidence import (
     weigh_evidence,
 )
 from audiosep.methods._stems_hits import fit_hits, hit_patches
+from audiosep.methods._stems_learnt import BandFacts, FramesTaken
 from audiosep.methods._stems_width import centre_odds
 from audiosep.methods.base import MethodSettings
 from audiosep.nmf import factorize
@@ -235,15 +237,20 @@ def _block_masks(
     return total, fitted.losses * level**fitted.beta
 
 
-def _blocks(n_frames: int, frame_s: float) -> list[tuple[int, int]]:
+def _blocks(
+    n_frames: int, frame_s: float, bounds: Sequence[int] | None = None
+) -> list[tuple[int, int]]:
     """Cut a recording into overlapping blocks of about 15 s; one block up to 22 s.
 
     Short enough that a few components per source suffice, long enough to hear a pattern twice.
+    Blocks meet at all `bounds`.
     """
-    count = max(1, round(n_frames * frame_s / _BLOCK_S))
-    edges = np.linspace(0, n_frames, count + 1).round().astype(int)
+    edges = [0]
+    for start, stop in pairwise((0, n_frames) if bounds is None else bounds):
+        count = max(1, round((stop - start) * frame_s / _BLOCK_S))
+        edges += np.linspace(start, stop, count + 1).round().astype(int)[1:].tolist()
     half = max(1, round(_OVERLAP_S / frame_s / 2))
-    return [(max(0, int(a) - half), min(n_frames, int(b) + half)) for a, b in pairwise(edges)]
+    return [(max(0, a - half), min(n_frames, b + half)) for a, b in pairwise(edges)]
 
 
 @contextmanager
@@ -258,11 +265,27 @@ def _pool(n_threads: int) -> Iterator[ThreadPoolExecutor]:
     pool.shutdown()
 
 
+def _pooled(spectrogram: Spectrogram, bands: Bands, taken: FramesTaken | None) -> _Matrix:
+    """Magnitudes of the bands, without what is taken; those of all bins are never there at once."""
+    n_frames = spectrogram.n_frames
+    peak = 0.0 if spectrogram.n_channels == 1 else spectrogram.largest()
+    sums = np.empty((n_frames, len(bands.starts)), dtype=np.float32)
+    for first in range(0, n_frames, _FRAMES):
+        last = min(first + _FRAMES, n_frames)
+        here = replace(spectrogram, values=spectrogram.values[..., first:last])
+        V = here.magnitude(peak)
+        if taken is not None:
+            V *= 1 - taken(first, last).T
+        sums[first:last] = bands.pool(V).T
+    return sums.T
+
+
 def estimate_masks(
     spectrogram: Spectrogram,
     settings: MethodSettings,
     progress: Progress,
-    taken: npt.NDArray[np.float32] | None = None,
+    taken: FramesTaken | None = None,
+    facts: BandFacts | None = None,
 ) -> Estimate:
     """Estimate the shares of drums, bass and other.
 
@@ -271,12 +294,15 @@ def estimate_masks(
     spectrogram : Spectrogram
         Of the mixture; all channels are decided together.
     settings : MethodSettings
-        ``n_components``, ``beta``, ``max_iter`` (of the joint fit), ``dictionary`` and ``seed``
-        act.
+        ``n_components``, ``beta``, ``max_iter`` (of the joint fit), ``dictionary``, ``seed`` and
+        ``margins`` act.
     progress : callable
         Called as ``progress("separate", fraction)``.
-    taken : np.ndarray [shape=(n_bins, n_frames)], optional
-        Share of each bin that is not theirs, because something else was found there before.
+    taken : callable, optional
+        Called as ``taken(first, last)`` for the share of each bin that is not theirs, because
+        something else was found there before, of shape (last - first, n_bins).
+    facts : BandFacts, optional
+        About the whole recording, where this is a part of it.
 
     Returns
     -------
@@ -296,22 +322,17 @@ def estimate_masks(
         )
     bands = Bands.of(spectrogram.n_bins, spectrogram.bin_hz)
     frame_s = spectrogram.frame_s
-    V = spectrogram.magnitude()
-    if taken is not None:
-        for first in range(0, V.shape[1], _FRAMES):
-            here = slice(first, first + _FRAMES)
-            V[:, here] *= 1 - taken[:, here]
-    sums = bands.pool(V)
-    del V  # as large as the recording
+    sums = _pooled(spectrogram, bands, taken)
     peak = float(sums.max())
     if peak > 0.0:
         sums = sums / np.float32(peak)
     widths = bands.widths.astype(np.float32)[:, np.newaxis]
-    surprise = unpredicted(spectrogram)
-    evidence = weigh_evidence(sums / widths, bands.centres_hz, frame_s, surprise)
+    surprise = unpredicted(spectrogram, least_peak=0.0 if facts is None else facts.low_peak)
+    level = None if facts is None else facts.low_band_db
+    evidence = weigh_evidence(sums / widths, bands.centres_hz, frame_s, surprise, level)
     masks = np.zeros((len(SOURCES), *sums.T.shape), dtype=np.float32).swapaxes(1, 2)
     total = np.zeros(sums.shape[1], dtype=np.float32)
-    blocks = _blocks(sums.shape[1], frame_s)
+    blocks = _blocks(sums.shape[1], frame_s, bounds_of(spectrogram, settings.margins))
     losses: list[npt.NDArray[np.float64]] = []
     threads = resolve_threads(settings.n_threads)
     if len(blocks) > 1:
@@ -339,7 +360,7 @@ def estimate_masks(
             if curve is not None:
                 losses.append(curve)
     masks /= total
-    odds = centre_odds(spectrogram, bands)
+    odds = centre_odds(spectrogram, bands, None if facts is None else facts.middle)
     if odds is not None:
         masks[:2] *= odds
         masks /= masks.sum(axis=0) + np.float32(1e-30)

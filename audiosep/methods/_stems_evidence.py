@@ -20,7 +20,14 @@ import numpy.typing as npt
 from audiosep.medians import low_pass, odd_length, running_median, share
 from audiosep.types import Spectrogram
 
-__all__ = ["Evidence", "describe", "unpredicted", "weigh_evidence"]
+__all__ = [
+    "Evidence",
+    "describe",
+    "low_band_level",
+    "low_peak",
+    "unpredicted",
+    "weigh_evidence",
+]
 
 _Matrix = npt.NDArray[np.float32]
 
@@ -41,6 +48,9 @@ _SMOOTH_S = 0.116
 
 KICK_BELOW_HZ = 200.0
 BASS_BELOW_HZ = 250.0
+
+TOP_HZ = 2.5 * KICK_BELOW_HZ
+"""Up to here phases are looked at."""
 
 HELD_LOW_DB = -3.0
 """Below this level of strokes over held tones in the low band, its rises are not kicks."""
@@ -68,7 +78,21 @@ class Evidence:
     kick_trust: float
 
 
-def unpredicted(spectrogram: Spectrogram, top_hz: float = 2.5 * KICK_BELOW_HZ) -> _Matrix:
+def low_peak(spectrogram: Spectrogram, top_hz: float = TOP_HZ) -> float:
+    """Largest magnitude in any channel, up to a frequency in Hz."""
+    return float(np.abs(_low_values(spectrogram, top_hz)).max())
+
+
+def _low_values(
+    spectrogram: Spectrogram, top_hz: float
+) -> npt.NDArray[np.complexfloating[Any, Any]]:
+    n_bins = min(spectrogram.n_bins, max(1, round(top_hz / spectrogram.bin_hz)))
+    return np.ascontiguousarray(spectrogram.values[:, :n_bins].swapaxes(1, 2))
+
+
+def unpredicted(
+    spectrogram: Spectrogram, top_hz: float = TOP_HZ, least_peak: float = 0.0
+) -> _Matrix:
     """Share of the energy that steady tones do not explain, by their phase.
 
     A tone turns by the same angle from frame to frame: a bin is predicted from the two before it
@@ -81,6 +105,8 @@ def unpredicted(spectrogram: Spectrogram, top_hz: float = 2.5 * KICK_BELOW_HZ) -
         Complex, all channels.
     top_hz : float > 0
         Bins above are not looked at.
+    least_peak : float >= 0
+        Peak of the whole recording, where this is a part of it.
 
     Returns
     -------
@@ -89,12 +115,11 @@ def unpredicted(spectrogram: Spectrogram, top_hz: float = 2.5 * KICK_BELOW_HZ) -
     """
     from scipy import ndimage
 
-    n_bins = min(spectrogram.n_bins, max(1, round(top_hz / spectrogram.bin_hz)))
-    values = np.ascontiguousarray(spectrogram.values[:, :n_bins].swapaxes(1, 2))
+    values = _low_values(spectrogram, top_hz)
     sizes = np.abs(values)
-    peak = float(sizes.max())
+    peak = max(float(sizes.max()), least_peak)
     if peak <= 0.0:
-        return np.full((values.shape[1], n_bins), 0.5, dtype=np.float32).T
+        return np.full(values.shape[1:], 0.5, dtype=np.float32).T
     # Level first: squares of very loud or very quiet input leave float32.
     sizes = (sizes / peak).astype(np.float32)
     turns = values.copy()
@@ -132,6 +157,7 @@ def weigh_evidence(
     centres_hz: npt.NDArray[np.float64],
     frame_s: float,
     surprise: _Matrix | None = None,
+    low_band_db: float | None = None,
 ) -> Evidence:
     """Tell strokes from held tones.
 
@@ -153,6 +179,8 @@ def weigh_evidence(
         Distance between frames in seconds.
     surprise : np.ndarray [shape=(some n_bands, n_frames)], optional
         Of the lowest bands, from :func:`unpredicted`. Without it the medians decide alone.
+    low_band_db : float, optional
+        Of the whole recording, where this is a part of it; see :func:`low_band_level`.
 
     Returns
     -------
@@ -181,7 +209,8 @@ def weigh_evidence(
         judges = [sudden]
 
     low = low_pass(centres_hz, KICK_BELOW_HZ)
-    low_band_db = float(np.mean([_strokes_db(bottom * low[:n_low], judge) for judge in judges]))
+    if low_band_db is None:
+        low_band_db = low_band_level(bottom, centres_hz[:n_low], judges)
     kick_trust = float(expit((low_band_db - HELD_LOW_DB) / _DECIDE_DB))
 
     shares = np.empty((3, *V.T.shape), dtype=np.float32).swapaxes(1, 2)
@@ -193,6 +222,28 @@ def weigh_evidence(
     return Evidence(shares=shares, low_band_db=low_band_db, kick_trust=kick_trust)
 
 
+def low_band_level(
+    bottom: _Matrix, centres_hz: npt.NDArray[np.float64], judges: list[_Matrix]
+) -> float:
+    """Energy of strokes over that of held tones below 200 Hz, in dB.
+
+    Parameters
+    ----------
+    bottom : np.ndarray [shape=(some n_bands, n_frames)]
+        Mean magnitude of the lowest bands.
+    centres_hz : np.ndarray [shape=(some n_bands,)]
+        Their frequencies in Hz.
+    judges : list of np.ndarray [shape=(some n_bands, n_frames)]
+        Shares of what strikes; their verdicts are averaged.
+
+    Returns
+    -------
+    float
+    """
+    weighted = bottom * low_pass(centres_hz, KICK_BELOW_HZ)
+    return float(np.mean([_strokes_db(weighted, judge) for judge in judges]))
+
+
 def _strokes_db(V: _Matrix, strokes: _Matrix) -> float:
     """Energy of strokes over that of the rest."""
     weighted = V.astype(np.float64) / max(float(V.max()), 1e-30)
@@ -201,13 +252,13 @@ def _strokes_db(V: _Matrix, strokes: _Matrix) -> float:
     return 10.0 * float(np.log10(over / under))
 
 
-def describe(evidence: Evidence) -> str:
+def describe(low_band_db: float) -> str:
     """Say in a sentence what was decided about the low band."""
-    if evidence.kick_trust >= 0.5:
+    if low_band_db >= HELD_LOW_DB:
         decision = "strokes were looked for there by time and phase"
     else:
         decision = "held tones dominate it, so its rises were not taken as kicks"
     return (
-        f"Below {KICK_BELOW_HZ:.0f} Hz strokes are {evidence.low_band_db:+.1f} dB relative to "
+        f"Below {KICK_BELOW_HZ:.0f} Hz strokes are {low_band_db:+.1f} dB relative to "
         f"held tones: {decision}."
     )

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 
 from audiosep.errors import ParameterError
-from audiosep.grouping import group_by_timbre
+from audiosep.grouping import group_by_timbre, timbre_likeness
 from audiosep.types import Factorization, Stop
 
-__all__ = ["Shares", "shares_of_place", "sounds_per_place"]
+__all__ = ["Shares", "Timbres", "assigned_shares", "shares_of_place", "sounds_per_place"]
 
 Shares = list[list[npt.NDArray[np.float32]]]
 """For each sound of a place, for each part of the recording, a share of each component."""
@@ -94,3 +96,57 @@ def shares_of_place(
     ends = np.cumsum([len(part) for part in templates])[:-1]
     by_part = np.split(grouping.weights.astype(np.float32), ends)
     return [[part[:, sound] for part in by_part] for sound in range(n_sounds)]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Timbres:
+    """What the sounds of one place are like.
+
+    Parameters
+    ----------
+    templates : np.ndarray [shape=(n_components, n_bins)]
+        Powers, on all bins.
+    sounds : np.ndarray of int [shape=(n_components,)]
+        Which sound each belongs to.
+    n_sounds : int
+        How many there are.
+    """
+
+    templates: npt.NDArray[np.float32]
+    sounds: npt.NDArray[np.intp]
+    n_sounds: int
+
+    @classmethod
+    def of(cls, templates: npt.NDArray[np.float32], shares: Shares) -> Timbres:
+        """Those of the components of one part that :func:`shares_of_place` has grouped."""
+        weights = np.stack([parts[0] for parts in shares])
+        return cls(templates=templates, sounds=weights.argmax(axis=0), n_sounds=len(shares))
+
+
+def assigned_shares(
+    templates: list[npt.NDArray[np.float32]], timbres: Timbres, *, bin_hz: float
+) -> Shares:
+    """Give the components of one place to the sounds that are known there.
+
+    Parameters
+    ----------
+    templates : list of np.ndarray [shape=(n_components, n_bins)]
+        Powers; one array for each part, on all bins.
+    timbres : Timbres
+        The sounds.
+    bin_hz : float
+        Distance between bins in Hz.
+
+    Returns
+    -------
+    list of list of np.ndarray [shape=(n_components,)]
+        As from :func:`shares_of_place`; a sound may have no component.
+    """
+    known = np.sqrt(timbres.templates).T
+    shares: Shares = [[] for _ in range(timbres.n_sounds)]
+    for part in templates:
+        likeness = timbre_likeness(np.sqrt(part).T, known, bin_hz)
+        nearest = timbres.sounds[likeness.argmax(axis=1)]
+        for sound, parts in enumerate(shares):
+            parts.append((nearest == sound).astype(np.float32))
+    return shares

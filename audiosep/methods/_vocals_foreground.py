@@ -24,7 +24,7 @@ import numpy.typing as npt
 
 from audiosep.medians import odd_length, running_median, share
 from audiosep.methods._stems_bands import Bands
-from audiosep.methods._vocals_working import Working, blocks, magnitude
+from audiosep.methods._vocals_working import Working, magnitude
 from audiosep.transform import istft, stft
 from audiosep.types import Audio, FloatArray
 
@@ -80,10 +80,11 @@ class Foreground:
     sparse: _Matrix
     fluctuating: _Matrix
 
-    @property
-    def fused(self) -> _Matrix:
-        """Geometric mean of the three: what all agree on."""
-        product = self.novel * self.sparse * np.maximum(self.fluctuating, _LEAST_FLUCTUATING)
+    def fused(self, first: int, last: int) -> _Matrix:
+        """Geometric mean of the three: what all agree on, from frame `first` up to `last`."""
+        here = slice(first, last)
+        product = self.novel[:, here] * self.sparse[:, here]
+        product *= np.maximum(self.fluctuating[:, here], _LEAST_FLUCTUATING)
         fused: _Matrix = np.cbrt(product)
         return fused
 
@@ -102,10 +103,10 @@ def find_foreground(working: Working) -> Foreground:
     """
     n_bins, n_frames = working.V.shape
     bands = Bands.of(n_bins, working.bin_hz)
-    opinions = np.zeros((3, n_frames, n_bins), dtype=np.float32)
+    # Three matrices, so that each can go as soon as it is no longer needed.
+    opinions = [np.zeros((n_frames, n_bins), dtype=np.float32) for _ in range(3)]
     apart = max(1, round(_APART_S / working.frame_s))
-    length, overlap = (round(s / working.frame_s) for s in (BLOCK_S, OVERLAP_S))
-    for first, last, weights in blocks(n_frames, length, overlap):
+    for first, last, weights in working.blocks(BLOCK_S, OVERLAP_S):
         V = working.V[:, first:last]
         background = repeating_share(V, _MOST_SIMILAR, apart)
         found = (
@@ -115,9 +116,10 @@ def find_foreground(working: Working) -> Foreground:
         )
         for opinion, here in zip(opinions, found, strict=True):
             opinion[first:last] += weights[:, np.newaxis] * here.T
-    opinions[:2, :, : int(np.ceil(_LOWEST_HZ / working.bin_hz))] = 0.0
-    novel, sparse, fluctuating = opinions.swapaxes(1, 2)
-    return Foreground(novel=novel, sparse=sparse, fluctuating=fluctuating)
+    for opinion in opinions[:2]:
+        opinion[:, : int(np.ceil(_LOWEST_HZ / working.bin_hz))] = 0.0
+    novel, sparse, fluctuating = opinions
+    return Foreground(novel=novel.T, sparse=sparse.T, fluctuating=fluctuating.T)
 
 
 def repeating_share(V: _Matrix, most: int, apart: int) -> _Matrix:

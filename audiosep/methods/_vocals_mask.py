@@ -15,14 +15,14 @@ import numpy as np
 import numpy.typing as npt
 
 from audiosep.medians import share
-from audiosep.methods._vocals_foreground import BLOCK_S, OVERLAP_S, Foreground
-from audiosep.methods._vocals_stereo import place_odds
+from audiosep.methods._vocals_foreground import BLOCK_S, OVERLAP_S
+from audiosep.methods._vocals_stereo import place_odds, seen_places
 from audiosep.methods._vocals_voice import Track
-from audiosep.methods._vocals_working import Working, blocks
+from audiosep.methods._vocals_working import Working
 from audiosep.methods.base import MethodSettings
 from audiosep.nmf.source_filter import fit_source_filter, smooth_bumps
 
-__all__ = ["agreed_share", "harmonic_combs", "modelled_share"]
+__all__ = ["agreed_odds", "harmonic_combs", "known_places", "modelled_share", "placed_share"]
 
 _Matrix = npt.NDArray[np.float32]
 
@@ -123,8 +123,7 @@ def modelled_share(
     bumps = smooth_bumps(n_bins, max(2, round(n_bins * working.bin_hz / _BUMP_HZ) + 1))
     candidates, gains = _candidates(track.path, voiced, len(track.pitches_hz), working.frame_s)
     out = np.zeros((n_frames, n_bins), dtype=np.float32)
-    length, overlap = (round(s / working.frame_s) for s in (BLOCK_S, OVERLAP_S))
-    for first, last, weights in blocks(n_frames, length, overlap):
+    for first, last, weights in working.blocks(BLOCK_S, OVERLAP_S):
         here = slice(first, last)
         if not gains[:, here].any():
             continue
@@ -163,45 +162,90 @@ def _candidates(
     )
 
 
-def agreed_share(working: Working, modelled: _Matrix, foreground: Foreground) -> _Matrix:
+def agreed_odds(modelled: _Matrix, sparse: _Matrix, fluctuating: _Matrix) -> _Matrix:
     """Add up the evidence of the model and of what stands out, in logarithms of odds.
 
     ``logit(mask) = Σ_i w_i logit(m_i) + b``: unlike a mean of shares, opinions that agree make
-    the decision sharper than each of them. In stereo the places of voice and accompaniment
-    between the channels, learnt from the mask, are further evidence.
+    the decision sharper than each of them. What is novel counts through the track alone, it adds
+    nothing here.
+
+    Parameters
+    ----------
+    modelled : np.ndarray [shape=(n_bins, n_frames)]
+        From :func:`modelled_share`.
+    sparse, fluctuating : np.ndarray [same shape]
+        Opinions on what stands out.
+
+    Returns
+    -------
+    np.ndarray [shape=(n_bins, n_frames), dtype=float32]
+        Its transpose is C-contiguous.
+    """
+    odds = np.full(modelled.T.shape, _BIAS, dtype=np.float32)
+    for part, weight in (
+        (modelled, _MODEL_WEIGHT),
+        (sparse, _SPARSE_WEIGHT),
+        (fluctuating, _FLUCTUATING_WEIGHT),
+    ):
+        evidence = _log_odds(part.T)
+        evidence *= np.float32(weight)
+        odds += evidence
+        del evidence
+    return odds.T
+
+
+def placed_share(
+    working: Working, agreed: _Matrix, places: npt.NDArray[np.float64] | None = None
+) -> _Matrix:
+    """Turn odds into shares; in stereo, places between the channels are further evidence.
+
+    Where voice and accompaniment are is learnt from the shares, in three rounds.
 
     Parameters
     ----------
     working : Working
         The mixture.
-    modelled : np.ndarray [shape=(n_bins, n_frames)]
-        From :func:`modelled_share`.
-    foreground : Foreground
-        The three opinions; the novel one counts through the track alone, it adds nothing here.
+    agreed : np.ndarray [shape=(n_bins, n_frames)]
+        From :func:`agreed_odds`.
+    places : np.ndarray [shape=(2, n_cells)], optional
+        What was seen elsewhere in the recording, see :func:`known_places`; it counts as well.
 
     Returns
     -------
     np.ndarray [shape=(n_bins, n_frames), dtype=float32]
         In [0, 1].
     """
-    odds = np.full(modelled.T.shape, _BIAS, dtype=np.float32)
-    for part, weight in (
-        (modelled, _MODEL_WEIGHT),
-        (foreground.sparse, _SPARSE_WEIGHT),
-        (foreground.fluctuating, _FLUCTUATING_WEIGHT),
-    ):
-        evidence = _log_odds(part.T)
-        evidence *= np.float32(weight)
-        odds += evidence
-        del evidence
+    odds = agreed.T
     mask = _from_odds(odds.copy()).T
     if working.spectrogram.n_channels == 2 and working.peak > 0.0:
         channels = working.spectrogram.values[:, : mask.shape[0]]
         for _ in range(_STEREO_ROUNDS):
-            place = place_odds(channels, working.peak, mask, working.bin_hz).T
+            place = place_odds(channels, working.peak, mask, working.bin_hz, places).T
             place += odds
             mask = _from_odds(place).T
     return mask
+
+
+def known_places(working: Working, mask: _Matrix) -> npt.NDArray[np.float64] | None:
+    """Return where a voice and its accompaniment were between two channels.
+
+    Parameters
+    ----------
+    working : Working
+        The mixture.
+    mask : np.ndarray [shape=(n_bins, n_frames)]
+        Share of the voice.
+
+    Returns
+    -------
+    np.ndarray [shape=(2, n_cells)]
+        Sums of levels; None where there are not two channels, or no sound.
+    """
+    if working.spectrogram.n_channels != 2 or working.peak == 0.0:
+        return None
+    channels = working.spectrogram.values[:, : len(mask)]
+    _, counts = seen_places(channels, working.peak, mask, working.bin_hz)
+    return counts * working.peak
 
 
 def _from_odds(odds: _Matrix) -> _Matrix:

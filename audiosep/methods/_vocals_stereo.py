@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["place_odds"]
+__all__ = ["place_odds", "seen_places"]
 
 _Matrix = npt.NDArray[np.float32]
 
@@ -37,6 +37,7 @@ def place_odds(
     peak: float,
     share: _Matrix,
     bin_hz: float,
+    before: npt.NDArray[np.float64] | None = None,
 ) -> _Matrix:
     """Return how much the relation of two channels speaks for the voice, in each bin.
 
@@ -50,12 +51,40 @@ def place_odds(
         A first guess at the share of the voice, in [0, 1].
     bin_hz : float > 0
         Distance between bins in Hz.
+    before : np.ndarray [shape=(2, n_cells)], optional
+        Counts from elsewhere, see :func:`seen_places`, times the peak there.
 
     Returns
     -------
     np.ndarray [shape=(n_bins, n_frames), dtype=float32]
         Logarithm of how much likelier the relation is in the voice than in the accompaniment;
         zero throughout where all bins have the same relation, as in a mono recording.
+    """
+    cells, counts = seen_places(channels, peak, share, bin_hz)
+    if before is not None:
+        counts += before / peak
+    return _odds(counts)[cells].T
+
+
+def seen_places(
+    channels: npt.NDArray[np.complexfloating[Any, Any]],
+    peak: float,
+    share: _Matrix,
+    bin_hz: float,
+) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.float64]]:
+    """Count how often the channels have each relation, in the voice and in its accompaniment.
+
+    Parameters
+    ----------
+    channels, peak, share, bin_hz
+        As for :func:`place_odds`.
+
+    Returns
+    -------
+    cells : np.ndarray [shape=(n_frames, n_bins), dtype=uint16]
+        Which relation each bin has.
+    counts : np.ndarray [shape=(2, n_cells)]
+        Sums of the levels relative to the peak, of the voice and of the accompaniment.
     """
     n_bins, n_frames = share.shape
     bands = np.searchsorted(_EDGES_HZ, np.arange(n_bins) * bin_hz)
@@ -68,7 +97,7 @@ def place_odds(
         voice = level * share.T[here]
         for row, part in zip(counts, (voice, level - voice), strict=True):
             row += np.bincount(cells[here].ravel(), part.ravel(), len(row))
-    return _odds(counts)[cells].T
+    return cells, counts
 
 
 def _relations(

@@ -16,15 +16,19 @@ from audiosep.melody import (
     most_likely_states,
     pitch_grid,
     pitch_salience,
+    usual_peak,
 )
 from audiosep.methods._vocals_foreground import BLOCK_S, OVERLAP_S, Foreground
-from audiosep.methods._vocals_working import Working, blocks
+from audiosep.methods._vocals_learnt import near
+from audiosep.methods._vocals_working import Working
 
 __all__ = [
     "Track",
     "find_track",
     "fused_salience",
     "least_movement",
+    "usual_levels",
+    "voice_clues",
     "voice_evidence",
     "voice_presence",
     "voiced_frames",
@@ -35,6 +39,9 @@ _Matrix = npt.NDArray[np.float32]
 
 _SALIENCE_S = 0.115
 """Window in which the partials of low voices stay apart."""
+
+_FRAMES = 512
+"""Frames that are worked on at once where whole recordings would need room for copies."""
 
 _SMOOTH_S = 0.24
 _VOICE_HZ = (150.0, 6000.0)
@@ -77,14 +84,19 @@ class Track:
         Salience along the path; a usual peak is about one.
     pitches_hz : np.ndarray [shape=(n_pitches,)]
         The candidates.
+    usual_peaks : tuple of float
+        Peaks of the saliences that were taken for usual, see :func:`fused_salience`.
     """
 
     path: npt.NDArray[np.intp]
     salience: npt.NDArray[np.float64]
     pitches_hz: npt.NDArray[np.float64]
+    usual_peaks: tuple[float, ...] = ()
 
 
-def find_track(working: Working, foreground: Foreground) -> Track:
+def find_track(
+    working: Working, foreground: Foreground, usual_peaks: tuple[float, ...] = ()
+) -> Track:
     """Follow the pitch of the voice through what stands out.
 
     Parameters
@@ -93,21 +105,26 @@ def find_track(working: Working, foreground: Foreground) -> Track:
         The mixture.
     foreground : Foreground
         What stands out from the accompaniment.
+    usual_peaks : tuple of float
+        Those of the whole recording, where this is a part of it.
 
     Returns
     -------
     Track
     """
     pitches_hz = pitch_grid()
-    salience = fused_salience(working, foreground, pitches_hz)
+    salience, usual_peaks = fused_salience(working, foreground, pitches_hz, usual_peaks)
     path = most_likely_path(salience)
     along = salience[path, np.arange(len(path))].astype(np.float64)
-    return Track(path=path, salience=along, pitches_hz=pitches_hz)
+    return Track(path=path, salience=along, pitches_hz=pitches_hz, usual_peaks=usual_peaks)
 
 
 def fused_salience(
-    working: Working, foreground: Foreground, pitches_hz: npt.NDArray[np.float64]
-) -> _Matrix:
+    working: Working,
+    foreground: Foreground,
+    pitches_hz: npt.NDArray[np.float64],
+    usual_peaks: tuple[float, ...] = (),
+) -> tuple[_Matrix, tuple[float, ...]]:
     """Sum of the saliences of two foregrounds: what fluctuates, and what all agree on.
 
     Parameters
@@ -118,23 +135,38 @@ def fused_salience(
         Shares of what stands out.
     pitches_hz : np.ndarray [shape=(n_pitches,)]
         Candidates.
+    usual_peaks : tuple of float
+        Those of the whole recording, where this is a part of it: its own are held near them.
+        Empty, or zeros, where they are not known.
 
     Returns
     -------
-    np.ndarray [shape=(n_pitches, n_frames), dtype=float32]
+    salience : np.ndarray [shape=(n_pitches, n_frames), dtype=float32]
         A usual peak is about one.
+    usual_peaks : tuple of float
+        Of what fluctuates and of what all agree on, at the level of the recording, and of their
+        sum.
     """
     n_frames = working.V.shape[1]
     raw = np.zeros((2, n_frames, len(pitches_hz)), dtype=np.float32)
-    length, overlap = (round(s / working.frame_s) for s in (BLOCK_S, OVERLAP_S))
-    for first, last, weights in blocks(n_frames, length, overlap):
+    for first, last, weights in working.blocks(BLOCK_S, OVERLAP_S):
         V, bin_hz = working.frames(working.signal(first, last), _SALIENCE_S)
         positions = np.arange(V.shape[1], dtype=np.float64) * (bin_hz / working.bin_hz)
-        for salience, share in zip(raw, (foreground.fluctuating, foreground.fused), strict=True):
-            heard = V * _at_bins(share.T[first:last], positions)
+        shares = (foreground.fluctuating[:, first:last], foreground.fused(first, last))
+        for salience, share in zip(raw, shares, strict=True):
+            heard = V * _at_bins(share.T, positions)
             here = pitch_salience(heard.T, bin_hz, pitches_hz)
             salience[first:last] += weights[:, np.newaxis] * here.T
-    return in_usual_peaks(in_usual_peaks(raw[0].T) + in_usual_peaks(raw[1].T))
+    fluctuating, fused = (usual_peak(salience.T) for salience in raw)
+    if usual_peaks and working.peak > 0.0:
+        fluctuating = near(fluctuating, usual_peaks[0] / working.peak)
+        fused = near(fused, usual_peaks[1] / working.peak)
+    total = in_usual_peaks(raw[0].T, fluctuating) + in_usual_peaks(raw[1].T, fused)
+    usual = usual_peak(total)
+    if usual_peaks:
+        usual = near(usual, usual_peaks[2])
+    found = (fluctuating * working.peak, fused * working.peak, usual)
+    return in_usual_peaks(total, usual), found
 
 
 def _at_bins(frames: _Matrix, positions: npt.NDArray[np.float64]) -> _Matrix:
@@ -147,15 +179,13 @@ def _at_bins(frames: _Matrix, positions: npt.NDArray[np.float64]) -> _Matrix:
     return between
 
 
-def voice_evidence(
+def voice_clues(
     working: Working, foreground: Foreground, track: Track, modelled: _Matrix
 ) -> npt.NDArray[np.float64]:
-    """Weigh for each frame how much speaks for a voice.
+    """Collect for each frame what may speak for a voice.
 
-    Half of it is local, half that of the best frames of the same unbroken contour. What is local
-    is the mean of four logarithms: salience along the track, and the amplitudes of what all
-    foregrounds agree on, of what fluctuates, and of the model, each relative to its own 90th
-    percentile.
+    Salience along the track, and the amplitudes of what all foregrounds agree on, of what
+    fluctuates, and of the model.
 
     Parameters
     ----------
@@ -170,17 +200,53 @@ def voice_evidence(
 
     Returns
     -------
-    np.ndarray [shape=(n_frames,)]
-        At most a little above zero; about -0.7 where a voice sings, -2 where none does.
+    np.ndarray [shape=(4, n_frames)]
+        Running medians, at the level of the working mixture.
     """
     length = max(1, 2 * round(_SMOOTH_S / working.frame_s / 2) + 1)
     band = _voice_band(working)
-    V = working.V[band]
-    clues = [track.salience] + [
-        np.sqrt(((share[band] * V) ** 2).sum(axis=0, dtype=np.float64))
-        for share in (foreground.fused, foreground.fluctuating, modelled)
-    ]
-    levels = np.stack([_in_usual_levels(_smoothed(clue, length)) for clue in clues])
+    clues = np.empty((4, len(track.salience)))
+    clues[0] = track.salience
+    for first in range(0, clues.shape[1], _FRAMES):
+        last = min(first + _FRAMES, clues.shape[1])
+        here = slice(first, last)
+        V = working.V[band, here]
+        shares = (foreground.fused(first, last), foreground.fluctuating[:, here], modelled[:, here])
+        for clue, share in zip(clues[1:], shares, strict=True):
+            clue[here] = np.sqrt(((share[band] * V) ** 2).sum(axis=0, dtype=np.float64))
+    return np.stack([_smoothed(clue, length) for clue in clues])
+
+
+def usual_levels(clues: npt.NDArray[np.float64]) -> tuple[float, ...]:
+    """Return the 90th percentile of each clue."""
+    return tuple(float(np.percentile(clue, 90.0)) for clue in clues)
+
+
+def voice_evidence(
+    clues: npt.NDArray[np.float64], track: Track, usual: tuple[float, ...]
+) -> npt.NDArray[np.float64]:
+    """Weigh for each frame how much speaks for a voice.
+
+    Half of it is local, half that of the best frames of the same unbroken contour. What is local
+    is the mean of the logarithms of all clues, each relative to its usual level.
+
+    Parameters
+    ----------
+    clues : np.ndarray [shape=(4, n_frames)]
+        From :func:`voice_clues`.
+    track : Track
+        The pitch.
+    usual : tuple of float
+        From :func:`usual_levels`.
+
+    Returns
+    -------
+    np.ndarray [shape=(n_frames,)]
+        At most a little above zero; about -0.7 where a voice sings, -2 where none does.
+    """
+    levels = np.stack(
+        [_in_usual_levels(clue, level) for clue, level in zip(clues, usual, strict=True)]
+    )
     local: npt.NDArray[np.float64] = levels.mean(axis=0)
     return 0.5 * (local + _along_contours(local, track.path))
 
@@ -216,8 +282,7 @@ def _smoothed(values: npt.NDArray[np.float64], length: int) -> npt.NDArray[np.fl
     return smooth
 
 
-def _in_usual_levels(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    usual = float(np.percentile(values, 90.0))
+def _in_usual_levels(values: npt.NDArray[np.float64], usual: float) -> npt.NDArray[np.float64]:
     ratios = values / usual if usual > 0.0 else np.zeros_like(values)
     levels: npt.NDArray[np.float64] = np.log(ratios + 1e-3)
     return levels

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from audiosep.methods._stems_blocks import bounds_of
 from audiosep.transform import istft, stft
 from audiosep.types import Audio, Spectrogram
 
 __all__ = ["Working", "blocks", "magnitude", "reduce"]
 
 _Matrix = npt.NDArray[np.float32]
+
+Block = tuple[int, int, _Matrix]
+"""First frame, one behind the last, and the weight of each."""
 
 TOP_HZ = 8000.0
 """Up to here voices are modelled; what is above follows."""
@@ -39,12 +44,20 @@ class Working:
         Largest real or imaginary part in any channel.
     n_fft : int
         Window in samples of the lower rate.
+    bounds : tuple of int
+        Frames at which blocks have to meet, from 0 to the number of frames.
     """
 
     spectrogram: Spectrogram
     V: _Matrix
     peak: float
     n_fft: int
+    bounds: tuple[int, ...]
+
+    def blocks(self, length_s: float, overlap_s: float) -> Iterator[Block]:
+        """Cut the frames into blocks, see :func:`blocks`."""
+        length, overlap = (round(s / self.frame_s) for s in (length_s, overlap_s))
+        return blocks(self.bounds, length, overlap)
 
     @property
     def bin_hz(self) -> float:
@@ -110,13 +123,15 @@ class Working:
         return magnitude(values, 1.0).T, self.sr / n_fft
 
 
-def reduce(spectrogram: Spectrogram) -> Working:
+def reduce(spectrogram: Spectrogram, margins: tuple[int, int] = (0, 0)) -> Working:
     """Look at the mixture below 8 kHz.
 
     Parameters
     ----------
     spectrogram : Spectrogram
         Of the mixture.
+    margins : tuple of int
+        Frames at both ends that belong to neighbours, in a chunk.
 
     Returns
     -------
@@ -126,7 +141,11 @@ def reduce(spectrogram: Spectrogram) -> Working:
     values = spectrogram.values[:, : n_fft // 2 + 1]
     peak = max(float(np.abs(part).max()) for part in (values.real, values.imag))
     return Working(
-        spectrogram=spectrogram, V=magnitude(values, peak or 1.0), peak=peak, n_fft=n_fft
+        spectrogram=spectrogram,
+        V=magnitude(values, peak or 1.0),
+        peak=peak,
+        n_fft=n_fft,
+        bounds=bounds_of(spectrogram, margins),
     )
 
 
@@ -168,15 +187,13 @@ def _reduced_length(n_fft: int, hop_length: int, bin_hz: float) -> int:
     return int(min(n_fft, unit * next_fast_len(max(1, wanted), real=True)))
 
 
-def blocks(
-    n_frames: int, length: int, overlap: int
-) -> Iterator[tuple[int, int, npt.NDArray[np.float32]]]:
+def blocks(bounds: Sequence[int], length: int, overlap: int) -> Iterator[Block]:
     """Cut frames into blocks of nearly equal length that overlap.
 
     Parameters
     ----------
-    n_frames : int > 0
-        Frames in all.
+    bounds : sequence of int
+        Frames at which blocks have to meet, from 0 to the number of frames.
     length : int > 0
         Longest block without its overlap.
     overlap : int >= 0
@@ -189,8 +206,11 @@ def blocks(
     weights : np.ndarray [shape=(last - first,), dtype=float32]
         Fades; over all blocks they sum to one in every frame.
     """
-    n_blocks = max(1, math.ceil(n_frames / max(1, length)))
-    edges = np.linspace(0, n_frames, n_blocks + 1).round().astype(int)
+    inner = [0]
+    for start, stop in pairwise(bounds):
+        count = max(1, math.ceil((stop - start) / max(1, length)))
+        inner += np.linspace(start, stop, count + 1).round().astype(int)[1:].tolist()
+    edges, n_blocks, n_frames = np.array(inner), len(inner) - 1, inner[-1]
     half = min(overlap // 2, int(np.diff(edges).min()) // 2)
     for index in range(n_blocks):
         first = max(0, edges[index] - half) if index else 0

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, Protocol
 
 from audiosep.dictionaries import Dictionary
 from audiosep.scores import Score
 from audiosep.types import Progress, SourceModels, Spectrogram
 
-__all__ = ["Learner", "Learnt", "Method", "MethodSettings", "Quality"]
+__all__ = ["Learner", "Learnt", "Listener", "Method", "MethodSettings", "Quality"]
 
 Quality = Literal["fast", "high"]
 
@@ -50,7 +50,12 @@ class MethodSettings:
         Threads; results do not depend on it.
     learnt : object, optional
         What the method's learner found out about the whole recording, where what is modelled is
-        a chunk of it; see :data:`Learner`.
+        a chunk of it; see :data:`Learner` and :class:`Listener`.
+    start_s : float >= 0
+        Seconds of the recording before the chunk that is modelled.
+    margins : tuple of int
+        Frames at the start and at the end of a chunk that are given only so that the method
+        knows what comes before and after: they belong to its neighbours.
     """
 
     n_sources: int | None = None
@@ -67,6 +72,8 @@ class MethodSettings:
     seed: int = 0
     n_threads: int | None = None
     learnt: object | None = None
+    start_s: float = 0.0
+    margins: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,3 +105,60 @@ Learner = Callable[[Spectrogram, MethodSettings, Progress], Learnt]
 Recordings longer than a chunk are modelled chunk by chunk. What must not change from one to the
 next is learnt before, and given to the method with every chunk.
 """
+
+
+class Listener(Protocol):
+    """What holds for the whole of a long recording, where excerpts of it do not tell.
+
+    All chunks are heard, one after the other, before the first of them is modelled.
+    """
+
+    def check(self, duration_s: float, settings: MethodSettings) -> None:
+        """Refuse, before any work is done, what is too long to be learnt from.
+
+        Parameters
+        ----------
+        duration_s : float > 0
+            Of the whole recording.
+        settings : MethodSettings
+            As for the method.
+
+        Raises
+        ------
+        RefusedError
+            If it is.
+        """
+
+    def listen(self, spectrogram: Spectrogram, own: slice, settings: MethodSettings) -> Any:
+        """Take from a chunk what is needed of it; little, since it is kept of all of them.
+
+        Parameters
+        ----------
+        spectrogram : Spectrogram
+            Of the chunk with its margins.
+        own : slice
+            Frames that belong to no other chunk.
+        settings : MethodSettings
+            As for the method, with the ``start_s`` of the chunk.
+
+        Returns
+        -------
+        object
+        """
+
+    def learn(self, heard: Sequence[Any], settings: MethodSettings, progress: Progress) -> Learnt:
+        """Learn from what :meth:`listen` gave of all chunks, in order.
+
+        Parameters
+        ----------
+        heard : sequence of object
+            Of each chunk.
+        settings : MethodSettings
+            As for the method.
+        progress : callable
+            As for the method.
+
+        Returns
+        -------
+        Learnt
+        """

@@ -11,20 +11,50 @@ References
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
 
 from audiosep.errors import ParameterError
 from audiosep.grouping import group_by_timbre, grouped_models
 from audiosep.methods._components_sureness import SURE, agreement, names_of
-from audiosep.methods.base import MethodSettings
+from audiosep.methods.base import Learnt, MethodSettings
 from audiosep.nmf import factorize, suggest_rank
-from audiosep.types import FloatArray, Grouping, Progress, SourceModels, Spectrogram
+from audiosep.types import (
+    Factorization,
+    FloatArray,
+    Grouping,
+    Progress,
+    SourceModels,
+    Spectrogram,
+    Stop,
+)
 
-__all__ = ["model_components"]
+__all__ = ["LearntComponents", "learn_components", "model_components"]
 
 N_SOURCES = 2
 N_COMPONENTS = 20
 MAX_ITER = 100
+
+_ACTIVATION_ITER = 100
+"""Iterations of the activations alone: enough to converge, as only one factor moves."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LearntComponents:
+    """What a whole recording is made of.
+
+    Parameters
+    ----------
+    templates : np.ndarray [shape=(n_bins, n_components), dtype=float32]
+        Spectra that sum to one.
+    grouping : Grouping
+        Components to sources, with the names of these.
+    """
+
+    templates: npt.NDArray[np.float32]
+    grouping: Grouping
 
 
 def model_components(
@@ -38,7 +68,7 @@ def model_components(
         The mixture.
     settings : MethodSettings
         ``n_sources`` (default 2), ``n_components`` (20, or counted),
-        ``beta`` (1), ``max_iter`` (100).
+        ``beta`` (1), ``max_iter`` (100). With ``learnt`` only the activations are fitted.
     progress : callable
         Called with ``("factorize", fraction)``.
 
@@ -54,6 +84,95 @@ def model_components(
     ParameterError
         If there are fewer components than sources, or fewer than one source.
     """
+    if isinstance(settings.learnt, LearntComponents):
+        result = _activations(spectrogram, settings.learnt, settings, progress)
+        return _models(result, settings.learnt.grouping, ())
+    result, grouping, notes = _components(spectrogram, settings, progress)
+    return _models(result, grouping, notes)
+
+
+def learn_components(
+    spectrogram: Spectrogram, settings: MethodSettings, progress: Progress
+) -> Learnt:
+    """Learn the components of a long recording, and the sources they belong to.
+
+    Parameters
+    ----------
+    spectrogram : Spectrogram
+        Excerpts of the mixture.
+    settings : MethodSettings
+        As for :func:`model_components`.
+    progress : callable
+        Called with ``("factorize", fraction)``.
+
+    Returns
+    -------
+    Learnt
+        With :class:`LearntComponents`.
+
+    Raises
+    ------
+    ParameterError
+        If there are fewer components than sources, or fewer than one source.
+    """
+    result, grouping, notes = _components(spectrogram, settings, progress)
+    warnings: tuple[str, ...] = ()
+    if result.stop is Stop.SILENT:
+        warnings = (
+            "The parts that were listened to are silent: what sounds elsewhere is not told apart.",
+        )
+    return Learnt(
+        facts=LearntComponents(
+            templates=np.asarray(result.templates, dtype=np.float32), grouping=grouping
+        ),
+        notes=notes,
+        warnings=warnings,
+    )
+
+
+def _models(result: Factorization, grouping: Grouping, notes: tuple[str, ...]) -> SourceModels:
+    return SourceModels(
+        models=grouped_models(result.templates, result.activations, grouping),
+        names=grouping.names,
+        factorization=result,
+        grouping=grouping,
+        losses=tuple(result.losses.tolist()),
+        stop=result.stop,
+        notes=notes,
+    )
+
+
+def _activations(
+    spectrogram: Spectrogram,
+    learnt: LearntComponents,
+    settings: MethodSettings,
+    progress: Progress,
+) -> Factorization:
+    """How loud each component is in each frame, whatever the other frames hold.
+
+    Plain updates from the same start in every frame: others look at the objective of all.
+    """
+    V = spectrogram.magnitude()
+    K = learnt.templates.shape[1]
+    even = V.sum(axis=0, dtype=np.float64) / K
+    return factorize(
+        V,
+        templates=learnt.templates,
+        activations=np.tile(even, (K, 1)).astype(np.float32),
+        fixed_templates=True,
+        beta=1.0 if settings.beta is None else settings.beta,
+        max_iter=_ACTIVATION_ITER,
+        tol=0.0,
+        seed=settings.seed,
+        n_threads=settings.n_threads,
+        progress=progress,
+    )
+
+
+def _components(
+    spectrogram: Spectrogram, settings: MethodSettings, progress: Progress
+) -> tuple[Factorization, Grouping, tuple[str, ...]]:
+    """Components, the sources they belong to, and what was decided."""
     n_sources = N_SOURCES if settings.n_sources is None else settings.n_sources
     if not 1 <= n_sources <= 64:
         raise ParameterError(f"{n_sources} sources cannot be made; use 1 to 64.")
@@ -74,15 +193,7 @@ def model_components(
     sure = agreement(result, grouping, bin_hz=bin_hz, seed=settings.seed)
     grouping = replace(grouping, confidence=sure)
     grouping = replace(grouping, names=names_of(result, grouping, bin_hz=bin_hz, frame_s=frame_s))
-    return SourceModels(
-        models=grouped_models(result.templates, result.activations, grouping),
-        names=grouping.names,
-        factorization=result,
-        grouping=grouping,
-        losses=tuple(result.losses.tolist()),
-        stop=result.stop,
-        notes=(*notes, _how_sure(grouping)),
-    )
+    return result, grouping, (*notes, _how_sure(grouping))
 
 
 def _how_many(

@@ -13,13 +13,15 @@ References
 from __future__ import annotations
 
 from audiosep.dictionary_files import load_builtin
+from audiosep.methods._drums_fit import Kit
 from audiosep.methods._drums_kit import hear_kit
+from audiosep.methods._drums_learnt import LearntKit, learnt_kit, play_kit
 from audiosep.methods._drums_onsets import find_onsets
 from audiosep.methods._stems_bands import Bands
-from audiosep.methods.base import MethodSettings
-from audiosep.types import Progress, SourceModels, Spectrogram, ignore_progress
+from audiosep.methods.base import Learnt, MethodSettings
+from audiosep.types import Progress, SourceModels, Spectrogram, Stop, ignore_progress
 
-__all__ = ["model_drums"]
+__all__ = ["learn_drums", "model_drums"]
 
 DICTIONARY = "drums"
 
@@ -36,7 +38,8 @@ def model_drums(
     settings : MethodSettings
         ``dictionary`` (patches; those of the package by default), ``beta`` (1) and ``max_iter``
         (60 semi-adaptive iterations,
-        and half as many free ones) act. Nothing is random.
+        and half as many free ones) act. Nothing is random. With ``learnt`` the kit is what it
+        says, and only what each piece plays is found.
     progress : callable
         Called as ``progress("separate", fraction)``.
 
@@ -51,10 +54,14 @@ def model_drums(
     DictionaryError
         If the dictionary holds spectra, not patches.
     """
-    dictionary = load_builtin(DICTIONARY) if settings.dictionary is None else settings.dictionary
     bands = Bands.of(spectrogram.n_bins, spectrogram.bin_hz)
-    V = bands.pool(spectrogram.magnitude())
-    kit = hear_kit(spectrogram, V, bands, dictionary, settings, progress)
+    levels = None
+    if isinstance(settings.learnt, LearntKit):
+        V = bands.pool(spectrogram.magnitude())
+        kit = play_kit(V, bands, settings.learnt, settings, progress)
+        levels = settings.learnt.levels
+    else:
+        kit = _heard(spectrogram, bands, settings, progress)
     return SourceModels(
         models=bands.expand_lazily(kit.models),
         names=kit.names,
@@ -62,6 +69,55 @@ def model_drums(
         losses=kit.losses,
         stop=kit.stop,
         onsets=find_onsets(
-            kit.strokes, kit.names, spectrogram.frame_s, spectrogram.n_samples / spectrogram.sr
+            kit.strokes,
+            kit.names,
+            spectrogram.frame_s,
+            spectrogram.n_samples / spectrogram.sr,
+            levels,
         ),
     )
+
+
+def learn_drums(
+    spectrogram: Spectrogram, settings: MethodSettings, progress: Progress = ignore_progress
+) -> Learnt:
+    """Learn which pieces a kit has in a long recording, and what they sound like.
+
+    Parameters
+    ----------
+    spectrogram : Spectrogram
+        Excerpts of the recording.
+    settings : MethodSettings
+        As for :func:`model_drums`.
+    progress : callable
+        Called as ``progress("separate", fraction)``.
+
+    Returns
+    -------
+    Learnt
+        With a :class:`audiosep.methods._drums_learnt.LearntKit`.
+
+    Raises
+    ------
+    DictionaryError
+        If the dictionary holds spectra, not patches.
+    """
+    bands = Bands.of(spectrogram.n_bins, spectrogram.bin_hz)
+    kit = _heard(spectrogram, bands, settings, progress)
+    facts = learnt_kit(kit, spectrogram.frame_s)
+    if kit.stop is Stop.SILENT:
+        return Learnt(
+            facts=facts,
+            warnings=(
+                "The parts that were listened to are silent: no piece was found for certain.",
+            ),
+        )
+    return Learnt(facts=facts, notes=kit.notes)
+
+
+def _heard(
+    spectrogram: Spectrogram, bands: Bands, settings: MethodSettings, progress: Progress
+) -> Kit:
+    dictionary = load_builtin(DICTIONARY) if settings.dictionary is None else settings.dictionary
+    V = bands.pool(spectrogram.magnitude())
+    return hear_kit(spectrogram, V, bands, dictionary, settings, progress)

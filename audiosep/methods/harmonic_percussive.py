@@ -17,10 +17,11 @@ from __future__ import annotations
 import numpy as np
 
 from audiosep.methods._stems_ensemble import describe, estimate_masks
+from audiosep.methods._stems_learnt import band_facts, learn_stems
 from audiosep.methods.base import MethodSettings
 from audiosep.types import Progress, SourceModels, Spectrogram, ignore_progress
 
-__all__ = ["NAMES", "model_harmonic_percussive"]
+__all__ = ["NAMES", "learn_stems", "model_harmonic_percussive"]
 
 NAMES = ("harmonic", "percussive")
 
@@ -44,12 +45,13 @@ def model_harmonic_percussive(
     SourceModels
         Masks: values in [0, 1] that sum to one, the same for all channels.
     """
-    estimate = estimate_masks(spectrogram, settings, progress)
+    facts = band_facts(settings)
+    estimate = estimate_masks(spectrogram, settings, progress, facts=facts)
     drums, bass, other = estimate.masks
     return SourceModels(
         models=estimate.bands.expand_lazily(np.stack([bass + other, drums])),
         names=NAMES,
-        notes=(describe(estimate.evidence),),
+        notes=(describe(estimate.evidence.low_band_db),) if facts is None else (),
         losses=estimate.losses,
         stop=estimate.stop,
     )

@@ -16,18 +16,24 @@ References
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
-from audiosep.alignment import Alignment, align_notes
-from audiosep.errors import InputError, ParameterError, UsageError
-from audiosep.labels import problem_of_labels
+from audiosep.alignment import align_notes
 from audiosep.methods._score_components import Components, components_of
 from audiosep.methods._score_fit import ScoreFit, fit_components
+from audiosep.methods._score_times import (
+    TimedScore,
+    alignment_notes,
+    pitched_notes,
+    poor_alignment,
+    silent_tracks,
+    stem_names,
+    told_score,
+)
 from audiosep.methods.base import MethodSettings
-from audiosep.scores import Score, Track
+from audiosep.scores import Score
 from audiosep.types import (
     Factorization,
     Grouping,
@@ -47,7 +53,9 @@ N_REST = 4
 _LEAK = 0.01
 _LEAK_HZ = 800.0
 _NOTHING = 1e-9
-_POOR_FIT = 0.2
+_PLAYED = 1e-3
+"""What counts how long a track plays in the whole recording, beside how loud it is in a chunk."""
+
 _POOR_MODEL = 0.65
 
 
@@ -62,7 +70,8 @@ def model_score(
         The mixture.
     settings : MethodSettings
         ``score``; ``rest`` names a stem for what no track explains, modelled by ``n_free``
-        components (4); ``max_iter`` (38); ``seed`` for components without a pitch.
+        components (4); ``max_iter`` (38); ``seed`` for components without a pitch. ``learnt``
+        by a :class:`ScoreListener`, with the ``start_s`` of the chunk.
     progress : callable
         Called with ``("align", fraction)`` and ``("factorize", fraction)``.
 
@@ -76,31 +85,19 @@ def model_score(
     UsageError
         If there is no score, or the rest is called like a track.
     """
-    score = settings.score
-    if score is None:
-        raise UsageError("the preset score needs a score; give --score FILE.")
-    names = tuple(track.name for track in score.tracks)
-    if settings.rest is not None:
-        if settings.rest in names or problem_of_labels((*names, settings.rest)):
-            raise ParameterError(
-                f"the score has a track {settings.rest!r}; choose another name for the rest."
-            )
-        names = (*names, settings.rest)
+    score, names = told_score(settings), stem_names(settings)
     progress("align", 0.0)
     V = spectrogram.magnitude()
     level = float(V.mean(dtype=np.float64))
-    alignment = _aligned(score, spectrogram, V)
+    timed, notes, warnings = _timed(score, spectrogram, V, settings)
     del V  # large, and channels are looked at one by one from here on
-    tracks = [_moved(track, alignment) for track in score.tracks]
     wanted = N_REST if settings.n_free is None else settings.n_free
     n_rest = 0 if settings.rest is None else max(1, wanted)
     rng = np.random.default_rng(settings.seed)
-    components = components_of(tracks, spectrogram, alignment.tuning_hz, n_rest, rng)
-    if not any(_overlaps(track, spectrogram) for track in tracks):
-        raise InputError(
-            "nothing of the score lies within the recording; look whether it belongs to it, and "
-            "where each begins."
-        )
+    components = components_of(timed.tracks, spectrogram, timed.tuning_hz, n_rest, rng)
+    in_chunk = settings.learnt is not None
+    if not in_chunk:
+        timed.check_inside(spectrogram.n_samples / spectrogram.sr)
     max_iter = MAX_ITER if settings.max_iter is None else settings.max_iter
     fit = fit_components(
         spectrogram, level, components, max_iter, lambda done: progress("factorize", done)
@@ -111,7 +108,7 @@ def model_score(
     # As loud as the root mean square over the channels.
     loud = np.sqrt(np.square(fit.gains).mean(axis=1))
     return SourceModels(
-        models=_models(fit, components, len(names), spectrogram),
+        models=_models(fit, components, len(names), spectrogram, timed if in_chunk else None),
         names=names,
         factorization=Factorization(
             templates=fit.templates[named].T,
@@ -123,48 +120,35 @@ def model_score(
             seed=settings.seed,
         ),
         grouping=_grouping(sources, names),
-        notes=_notes(alignment),
-        warnings=_warnings(score, alignment, sources, fit, has_rest=n_rest > 0),
+        notes=notes,
+        warnings=(
+            *warnings,
+            *(() if in_chunk else _silent(score, sources)),
+            *(() if n_rest else _poor_model(fit.explained, in_chunk=in_chunk)),
+        ),
         losses=fit.losses,
         stop=stop,
     )
 
 
-def _overlaps(track: Track, spectrogram: Spectrogram) -> bool:
-    """Whether anything of a track lies within the recording."""
-    spans = [(note.start_s, note.end_s) for note in track.notes]
-    end_s = spectrogram.n_samples / spectrogram.sr
-    return any(start < end_s and end > 0.0 for start, end in (*spans, *track.regions))
-
-
-def _aligned(score: Score, spectrogram: Spectrogram, V: _Matrix) -> Alignment:
-    """Alignment by all notes that have a pitch."""
-    notes = [note for track in score.tracks if not track.percussive for note in track.notes]
-    return align_notes(
-        spectrogram,
-        V,
-        [note.start_s for note in notes],
-        [note.end_s for note in notes],
-        [note.pitch for note in notes],
-    )
-
-
-def _moved(track: Track, alignment: Alignment) -> Track:
-    """A track in the time of the recording."""
-    if track.notes:
-        starts = alignment.at([note.start_s for note in track.notes])
-        ends = alignment.at([note.end_s for note in track.notes])
-        notes = tuple(
-            replace(note, start_s=float(start), end_s=float(max(start, end)))
-            for note, start, end in zip(track.notes, starts, ends, strict=True)
-        )
-        track = replace(track, notes=notes)
-    spans = [alignment.at(span) for span in track.regions]
-    return replace(track, regions=tuple((float(a), float(max(a, b))) for a, b in spans))
+def _timed(
+    score: Score, spectrogram: Spectrogram, V: _Matrix, settings: MethodSettings
+) -> tuple[TimedScore, tuple[str, ...], tuple[str, ...]]:
+    """The score in the time of what is modelled; notes and warnings."""
+    if isinstance(settings.learnt, TimedScore):
+        end_s = settings.start_s + spectrogram.n_samples / spectrogram.sr
+        return settings.learnt.between(settings.start_s, end_s), (), ()
+    alignment = align_notes(spectrogram, V, *pitched_notes(score))
+    timed = TimedScore.of(score, alignment)
+    return timed, alignment_notes(alignment), poor_alignment(alignment)
 
 
 def _models(
-    fit: ScoreFit, components: Components, n_sources: int, spectrogram: Spectrogram
+    fit: ScoreFit,
+    components: Components,
+    n_sources: int,
+    spectrogram: Spectrogram,
+    timed: TimedScore | None,
 ) -> LazyModels:
     """Models of a few frames at a time, with what instruments sound like between their partials."""
     n_bins, half = spectrogram.n_bins, max(1, round(0.5 * _LEAK_HZ / spectrogram.bin_hz))
@@ -178,6 +162,10 @@ def _models(
         part += (_LEAK * (sums[:, last_bin] - sums[:, first_bin]) / widths).astype(np.float32)
     # What no note explains goes to the tracks as loud as they are on the whole.
     loud = np.array([fit.activations[:, which].mean() if which.size else 0.0 for which in mine])
+    if timed is not None:  # the whole is more than this chunk
+        played_s = np.pad(timed.played_s, (0, n_sources - len(timed.played_s)))
+        some = loud.sum() or 1.0
+        loud = loud + _PLAYED * some * played_s / max(float(played_s.max()), 1e-9)
     nothing = (_NOTHING * loud / n_bins).astype(np.float32)
     n_channels = spectrogram.n_channels
 
@@ -200,41 +188,22 @@ def _grouping(sources: npt.NDArray[np.intp], names: Sequence[str]) -> Grouping:
     return Grouping(weights=weights, names=tuple(names), confidence=sounding.astype(np.float64))
 
 
-def _notes(alignment: Alignment) -> tuple[str, ...]:
-    """What was decided, in sentences."""
-    if alignment.likeness <= 0.0:
+def _silent(score: Score, sources: npt.NDArray[np.intp]) -> tuple[str, ...]:
+    sounding = set(sources.tolist())
+    return silent_tracks([t.name for i, t in enumerate(score.tracks) if i not in sounding])
+
+
+def _poor_model(explained: float, *, in_chunk: bool) -> tuple[str, ...]:
+    """What may have gone wrong, in a sentence; the same of all chunks."""
+    if not 0.0 < explained < _POOR_MODEL:
         return ()
-    when = "later" if alignment.offset_s >= 0 else "earlier"
+    how_much = f"The score explains {100 * explained:.0f} % of what sounds"
+    if in_chunk:
+        how_much = (
+            "In parts of the recording the score explains less than "
+            f"{100 * _POOR_MODEL:.0f} % of what sounds"
+        )
     return (
-        f"The score was aligned: the recording is {abs(alignment.offset_s):.2f} s {when}, at "
-        f"{100.0 / alignment.tempo:.1f} % of the tempo, with A at {alignment.tuning_hz:.1f} Hz.",
+        f"{how_much}, the rest was shared out among its tracks: name a stem for it (--rest NAME), "
+        "or look for what the score leaves out.",
     )
-
-
-def _warnings(
-    score: Score,
-    alignment: Alignment,
-    sources: npt.NDArray[np.intp],
-    fit: ScoreFit,
-    *,
-    has_rest: bool,
-) -> tuple[str, ...]:
-    """What may have gone wrong, in sentences."""
-    found = []
-    if 0.0 < alignment.likeness < _POOR_FIT:
-        found.append("The score hardly fits the recording: it may be of another piece.")
-    silent = [
-        track.name for source, track in enumerate(score.tracks) if not (sources == source).any()
-    ]
-    if silent:
-        found.append(
-            f"Nothing of {', '.join(silent)} lies within the recording: "
-            f"{'its stem is' if len(silent) == 1 else 'their stems are'} silent or nearly so."
-        )
-    if 0.0 < fit.explained < _POOR_MODEL and not has_rest:
-        found.append(
-            f"The score explains {100 * fit.explained:.0f} % of what sounds, the rest was shared "
-            "out among its tracks: name a stem for it (--rest NAME), or look for what the score "
-            "leaves out."
-        )
-    return tuple(found)

@@ -25,13 +25,13 @@ from audiosep.errors import UsageError
 from audiosep.methods._speech_evidence import Evidence, decision_directed
 from audiosep.methods._speech_mixtures import Material, generic_noises
 from audiosep.methods._speech_noise import aligned, find_pauses, pauses_of, tracked
-from audiosep.methods._speech_share import N_MIXTURES, train_share
+from audiosep.methods._speech_share import N_MIXTURES, SpeechShare, train_share
 from audiosep.methods._speech_talkers import OWN_PITCHES, power_of, stretches_of, talkers_of
 from audiosep.methods._stems_bands import Bands
-from audiosep.methods.base import MethodSettings
+from audiosep.methods.base import Learnt, MethodSettings
 from audiosep.types import Progress, SourceModels, Spectrogram, ignore_progress
 
-__all__ = ["model_speech"]
+__all__ = ["SpeechFacts", "learn_speech", "model_speech"]
 
 DICTIONARY = "speech"
 NAMES = ("speech", "noise")
@@ -42,10 +42,31 @@ GENERIC_SNR_DB = 2.0
 GENERIC_SNR_SPREAD_DB = 6.0
 
 _Matrix = npt.NDArray[np.float32]
+_NoiseOf = Callable[[_Matrix], _Matrix]
+_SILENT = "There is no sound in it."
 _LOWEST_SNR_DB, _HIGHEST_SNR_DB = -10.0, 20.0
 _QUIETEST = 1e-9
 _FAST = 0.4
 _BLOCK = 1024
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SpeechFacts:
+    """What is known of the talker and the noise of a long recording.
+
+    Parameters
+    ----------
+    level : float > 0, optional
+        Mean magnitude, which everything refers to.
+    trained : SpeechShare, optional
+        The network; None where there was nothing to hear: then each chunk is on its own.
+    expected : np.ndarray [shape=(1, n_bands), dtype=float32], optional
+        Power of the noise.
+    """
+
+    level: float | None = None
+    trained: SpeechShare | None = None
+    expected: _Matrix | None = None
 
 
 def model_speech(
@@ -60,7 +81,7 @@ def model_speech(
     settings : MethodSettings
         ``examples`` called ``noise`` and ``speech``, both optional: without the one, noise is
         found in the pauses; without the other, speech is that of several talkers, or of
-        ``dictionary``. ``quality``, ``seed``.
+        ``dictionary``. ``quality``, ``seed``. ``learnt`` by :func:`learn_speech`.
     progress : callable
         Called as ``progress("separate", fraction)``.
 
@@ -78,28 +99,100 @@ def model_speech(
     """
     told = _told(settings.examples)
     bands = Bands.of(spectrogram.n_bins, spectrogram.bin_hz)
-    power = _power(spectrogram, bands)
+    facts = settings.learnt if isinstance(settings.learnt, SpeechFacts) else SpeechFacts()
+    power, _ = _power(spectrogram, bands, facts.level)
     if not power.any():
         silence = np.zeros((2, 1, spectrogram.n_bins, spectrogram.n_frames), dtype=np.float32)
-        return SourceModels(models=silence, names=NAMES, notes=("There is no sound in it.",))
-    talkers = _talkers(told.get("speech"), spectrogram, bands, settings)
+        return SourceModels(models=silence, names=NAMES, notes=_notes(_SILENT, settings))
+    ear, note = _Ear.of(facts), ""
+    if ear is None:
+        listener, noise = _listener(power, told, spectrogram, bands, settings)
+        ear, note = listener.train(noise, lambda done: progress("separate", done))
+    share = ear.share(power, spectrogram.frame_s)
+    progress("separate", 1.0)
+    masks = np.stack([share.T, 1 - share.T])
+    return SourceModels(
+        models=bands.expand_lazily(masks), names=NAMES, notes=_notes(note, settings)
+    )
+
+
+def _notes(note: str, settings: MethodSettings) -> tuple[str, ...]:
+    """What was decided here, and not before for the whole recording."""
+    return () if settings.learnt is not None else (note,)
+
+
+def learn_speech(excerpts: Spectrogram, settings: MethodSettings, progress: Progress) -> Learnt:
+    """Train for a long recording once.
+
+    Parameters
+    ----------
+    excerpts : Spectrogram
+        From all over it.
+    settings, progress
+        As for :func:`model_speech`.
+
+    Returns
+    -------
+    Learnt
+        With :class:`SpeechFacts`.
+
+    Raises
+    ------
+    UsageError, DictionaryError
+        As :func:`model_speech`.
+    """
+    told = _told(settings.examples)
+    bands = Bands.of(excerpts.n_bins, excerpts.bin_hz)
+    power, level = _power(excerpts, bands)
+    if not power.any():
+        return Learnt(facts=SpeechFacts())
+    listener, noise = _listener(power, told, excerpts, bands, settings)
+    del excerpts  # large, and training takes much
+    ear, note = listener.train(noise, lambda done: progress("separate", done))
+    expected = ear.noise_of(power)
+    return Learnt(
+        facts=SpeechFacts(level=level, trained=ear.trained, expected=expected), notes=(note,)
+    )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Ear:
+    """A trained network, and the noise that it expects."""
+
+    trained: SpeechShare
+    noise_of: _NoiseOf
+
+    @classmethod
+    def of(cls, facts: SpeechFacts) -> _Ear | None:
+        expected = facts.expected
+        if facts.trained is None or expected is None:
+            return None
+        return cls(trained=facts.trained, noise_of=lambda _power: expected)
+
+    def share(self, power: _Matrix, frame_s: float) -> _Matrix:
+        """Share of speech (n_frames, n_bands)."""
+        return self.trained.on(Evidence.of(power, self.noise_of(power), frame_s))
+
+
+def _listener(
+    power: _Matrix,
+    told: dict[str, Dictionary],
+    spectrogram: Spectrogram,
+    bands: Bands,
+    settings: MethodSettings,
+) -> tuple[_Listener, list[_Matrix] | None]:
+    """What training needs, and the example of the noise if there is one."""
+    noise = None
+    if "noise" in told:
+        noise = stretches_of(told["noise"], spectrogram, bands, settings.seed)
     listener = _Listener(
         power=power,
-        talkers=talkers,
+        talkers=_talkers(told.get("speech"), spectrogram, bands, settings),
         bands=bands,
         frame_s=spectrogram.frame_s,
         settings=settings,
     )
-    if "noise" in told:
-        example = stretches_of(told["noise"], spectrogram, bands, settings.seed)
-        share = listener.share_by_example(example, lambda done: progress("separate", done))
-        note = "The noise is known from its example."
-    else:
-        share, quiet = listener.share_alone(lambda done: progress("separate", done))
-        note = f"The noise was found in {quiet.sum() * spectrogram.frame_s:.1f} s of pauses."
-    progress("separate", 1.0)
-    masks = np.stack([share.T, 1 - share.T])
-    return SourceModels(models=bands.expand_lazily(masks), names=NAMES, notes=(note,))
+    return listener, noise
 
 
 def _told(examples: Sequence[Dictionary]) -> dict[str, Dictionary]:
@@ -113,14 +206,16 @@ def _told(examples: Sequence[Dictionary]) -> dict[str, Dictionary]:
     return told
 
 
-def _power(spectrogram: Spectrogram, bands: Bands) -> _Matrix:
-    """Power in bands, of a mean of one."""
+def _power(
+    spectrogram: Spectrogram, bands: Bands, level: float | None = None
+) -> tuple[_Matrix, float]:
+    """Power in bands relative to a level, by default the mean, and that."""
     V = spectrogram.magnitude().T
-    mean = np.float32(V.mean(dtype=np.float64)) or np.float32(1)
+    mean = np.float32(V.mean(dtype=np.float64) if level is None else level) or np.float32(1)
     blocks = [
         power_of(V[first : first + _BLOCK] / mean, bands) for first in range(0, len(V), _BLOCK)
     ]
-    return np.concatenate(blocks)
+    return np.concatenate(blocks), float(mean)
 
 
 def _talkers(
@@ -149,37 +244,45 @@ class _Listener:
     frame_s: float
     settings: MethodSettings
 
-    def share_by_example(
-        self, example: list[_Matrix], progress: Callable[[float], None]
-    ) -> _Matrix:
-        """Share of speech where the noise sounds like an example.
+    def train(
+        self, noise: list[_Matrix] | None, progress: Callable[[float], None]
+    ) -> tuple[_Ear, str]:
+        """Train with an example of the noise or without, and say on what."""
+        if noise is not None:
+            return self.by_example(noise, progress), "The noise is known from its example."
+        ear, quiet = self.alone(progress)
+        return ear, f"The noise was found in {quiet.sum() * self.frame_s:.1f} s of pauses."
+
+    def by_example(self, example: list[_Matrix], progress: Callable[[float], None]) -> _Ear:
+        """Train where the noise sounds like an example.
 
         What the first share leaves over is noise too, and that of this recording: with it, and
         with the pauses, the network is trained again.
         """
         noise = aligned(self.power, example, self.frame_s)
         if self.settings.quality == "fast":
-            return self._share(noise, progress)
-        share = self._share(noise, lambda done: progress(done / 2))
+            return self._in_noise(noise, progress)
+        share = self._share(self._in_noise(noise, lambda done: progress(done / 2)))
         pauses = pauses_of(self.power, find_pauses(self.power, share, self.frame_s))
         left_over = [self.power * (1 - share)]
         n = sum(map(len, noise))
         more = _repeated(pauses, n // 2) + _repeated(left_over, n // 2)
-        return self._share(noise + more, lambda done: progress(0.5 + done / 2))
+        return self._in_noise(noise + more, lambda done: progress(0.5 + done / 2))
 
-    def share_alone(
-        self, progress: Callable[[float], None]
-    ) -> tuple[_Matrix, npt.NDArray[np.bool_]]:
-        """Share of speech where nothing is known of the noise, and where the pauses are."""
-        share = self._share_in_any_noise(lambda done: progress(done / 2))
+    def alone(self, progress: Callable[[float], None]) -> tuple[_Ear, npt.NDArray[np.bool_]]:
+        """Train where nothing is known of the noise; tell where the pauses are."""
+        share = self._share(self._in_any_noise(lambda done: progress(done / 2)))
         quiet = find_pauses(self.power, share, self.frame_s)
         # What is rare may not happen in a pause: a third of what is left over beside them.
         left_over = self.power * (1 - share)
         noise = [*_repeated(pauses_of(self.power, quiet), 2 * len(left_over)), left_over]
-        return self._share(noise, lambda done: progress(0.5 + done / 2)), quiet
+        return self._in_noise(noise, lambda done: progress(0.5 + done / 2)), quiet
 
-    def _share(self, noise: list[_Matrix], progress: Callable[[float], None]) -> _Matrix:
-        """Share of speech (n_frames, n_bands) where the noise sounds like that."""
+    def _share(self, ear: _Ear) -> _Matrix:
+        return ear.share(self.power, self.frame_s)
+
+    def _in_noise(self, noise: list[_Matrix], progress: Callable[[float], None]) -> _Ear:
+        """Train in noise that sounds like that."""
         expected = np.concatenate(noise).mean(axis=0, keepdims=True)
         expected += 1e-6 * float(expected.max()) + _QUIETEST
         material = Material(
@@ -190,8 +293,8 @@ class _Listener:
         )
         return self._trained(material, lambda _power: expected, progress)
 
-    def _share_in_any_noise(self, progress: Callable[[float], None]) -> _Matrix:
-        """Share of speech as it would be in any noise."""
+    def _in_any_noise(self, progress: Callable[[float], None]) -> _Ear:
+        """Train in all kinds of noise."""
         rng = np.random.default_rng([self.settings.seed, N_GENERIC])
         n_frames = max(16, round(GENERIC_S / self.frame_s))
         material = Material(
@@ -213,9 +316,9 @@ class _Listener:
     def _trained(
         self,
         material: Material,
-        noise_of: Callable[[_Matrix], _Matrix],
+        noise_of: _NoiseOf,
         progress: Callable[[float], None],
-    ) -> _Matrix:
+    ) -> _Ear:
         fast = self.settings.quality == "fast"
         trained = train_share(
             material,
@@ -225,7 +328,7 @@ class _Listener:
             n_mixtures=round(_FAST * N_MIXTURES) if fast else N_MIXTURES,
             progress=progress,
         )
-        return trained.on(Evidence.of(self.power, noise_of(self.power), self.frame_s))
+        return _Ear(trained=trained, noise_of=noise_of)
 
 
 def _repeated(stretches: list[_Matrix], n_frames: int) -> list[_Matrix]:

@@ -9,10 +9,11 @@ See ``docs/methods/stems.md`` for the equations and the measured quality.
 from __future__ import annotations
 
 from audiosep.methods._stems_ensemble import SOURCES, describe, estimate_masks
+from audiosep.methods._stems_learnt import band_facts, learn_stems
 from audiosep.methods.base import MethodSettings
 from audiosep.types import Progress, SourceModels, Spectrogram, ignore_progress
 
-__all__ = ["model_stems"]
+__all__ = ["learn_stems", "model_stems"]
 
 
 def model_stems(
@@ -29,7 +30,8 @@ def model_stems(
     settings : MethodSettings
         ``n_components`` (in all; 48 by default), ``beta`` (of the factorizations; 1 by default),
         ``max_iter`` (of the joint fits; 15 by default), ``dictionary`` (with templates labelled
-        drums, bass and other; a built-in one by default) and ``seed`` act.
+        drums, bass and other; a built-in one by default), ``seed``, ``learnt`` (from
+        :func:`learn_stems`) and ``margins`` act.
     progress : callable
         Called as ``progress("separate", fraction)``.
 
@@ -43,11 +45,12 @@ def model_stems(
     ParameterError
         If fewer than three components are asked for, or a given dictionary lacks a kind of sound.
     """
-    estimate = estimate_masks(spectrogram, settings, progress)
+    facts = band_facts(settings)
+    estimate = estimate_masks(spectrogram, settings, progress, facts=facts)
     return SourceModels(
         models=estimate.bands.expand_lazily(estimate.masks),
         names=SOURCES,
-        notes=(describe(estimate.evidence),),
+        notes=(describe(estimate.evidence.low_band_db),) if facts is None else (),
         losses=estimate.losses,
         stop=estimate.stop,
     )

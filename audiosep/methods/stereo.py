@@ -16,10 +16,8 @@ References
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -28,26 +26,25 @@ from audiosep.errors import InputError, ParameterError
 from audiosep.methods._stereo_fit import PlacedFactors, fit_places
 from audiosep.methods._stereo_layout import Layout, find_layout
 from audiosep.methods._stereo_names import CENTRE, sound_names
-from audiosep.methods._stereo_timbre import Shares, shares_of_place, sounds_per_place
-from audiosep.methods.base import MethodSettings
+from audiosep.methods._stereo_parts import Grid, Parts, sample_of
+from audiosep.methods._stereo_timbre import (
+    Shares,
+    Timbres,
+    assigned_shares,
+    shares_of_place,
+    sounds_per_place,
+)
+from audiosep.methods.base import Learnt, MethodSettings
 from audiosep.spatial import rounded
 from audiosep.types import LazyModels, Progress, SourceModels, Spectrogram
 
-__all__ = ["model_stereo"]
+__all__ = ["LearntPlaces", "learn_stereo", "model_stereo"]
 
 N_COMPONENTS = 20
 """Of each place."""
 N_COMPONENTS_SHARED = 40
 """Where places are shared: components are then grouped, and each should be of one sound."""
 MAX_ITER = 16
-
-_CHUNK_S = 30.0
-"""Long recordings are modelled in parts of about this length."""
-
-_FULL_HZ = 4000.0
-_STEP = 8
-"""Above 4 kHz only every eighth bin is modelled, and templates are interpolated: else the many
-bins up there decide what components are for."""
 
 _SHARED = 2.0
 """The middle counts as so many times as loud where it is decided which place to divide."""
@@ -66,7 +63,8 @@ def model_stereo(
         The mixture, of two channels or more.
     settings : MethodSettings
         ``n_sources`` (as many as there are places, at most 8), ``n_components`` (of all places
-        together; 20 for each, 40 where places are shared), ``max_iter`` (16).
+        together; 20 for each, 40 where places are shared), ``max_iter`` (16). With ``learnt`` the
+        places and sounds are those of the whole recording.
     progress : callable
         Called with ``("factorize", fraction)``.
 
@@ -82,29 +80,155 @@ def model_stereo(
     ParameterError
         If there are fewer components than sources, or fewer than one source.
     """
+    _check_channels(spectrogram)
+    if isinstance(settings.learnt, LearntPlaces):
+        return _chunk(spectrogram, settings.learnt, settings, progress)
+    n_wanted = _wanted(settings)
+    parts = Parts.of(spectrogram)
+    if parts.peak == 0.0:
+        return _silence(spectrogram, sound_names(CENTRE, n_wanted or 1))
+    layout = _layout_of(parts, n_wanted)
+    grid = Grid.of(spectrogram)
+    fitted = _fit(parts, grid, layout, settings, progress)
+    counts = _counts(fitted, layout, n_wanted)
+    shares = _shares(fitted, grid, counts, bin_hz=spectrogram.bin_hz, seed=settings.seed)
+    return _models(parts, grid, fitted, layout, shares, layout.notes + _shared_note(layout, counts))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LearntPlaces:
+    """Where a whole recording sounds from.
+
+    Parameters
+    ----------
+    layout : Layout or None
+        Its places; None where nothing sounds.
+    names : tuple of str
+        Of the stems.
+    timbres : tuple of Timbres or None
+        For each place, what its sounds are like where there are several.
+    """
+
+    layout: Layout | None
+    names: tuple[str, ...]
+    timbres: tuple[Timbres | None, ...]
+
+
+def learn_stereo(spectrogram: Spectrogram, settings: MethodSettings, progress: Progress) -> Learnt:
+    """Learn the places of a long recording, and the sounds of places that have several.
+
+    Parameters
+    ----------
+    spectrogram : Spectrogram
+        Excerpts of the mixture, of two channels or more.
+    settings : MethodSettings
+        As for :func:`model_stereo`.
+    progress : callable
+        Called with ``("factorize", fraction)``.
+
+    Returns
+    -------
+    Learnt
+        With :class:`LearntPlaces`.
+
+    Raises
+    ------
+    InputError
+        If there is one channel only, or no difference between the channels.
+    ParameterError
+        If there are fewer components than sources, or fewer than one source.
+    """
+    _check_channels(spectrogram)
+    n_wanted = _wanted(settings)
+    parts = Parts.of(spectrogram)
+    if parts.peak == 0.0:
+        names = sound_names(CENTRE, n_wanted or 1)
+        return Learnt(
+            facts=LearntPlaces(layout=None, names=names, timbres=()),
+            warnings=("The parts that were listened to are silent: no place was found.",),
+        )
+    layout = _layout_of(parts, n_wanted)
+    counts = [1] * len(layout.names)
+    timbres: tuple[Timbres | None, ...] = (None,) * len(counts)
+    if (n_wanted or 1) > len(layout.names):
+        grid = Grid.of(spectrogram)
+        fitted = _fit(sample_of(spectrogram), grid, layout, settings, progress)
+        counts = _counts(fitted, layout, n_wanted)
+        shares = _shares(fitted, grid, counts, bin_hz=spectrogram.bin_hz, seed=settings.seed)
+        timbres = tuple(
+            None
+            if share is None
+            else Timbres.of(grid.interpolated(fitted[0].templates[place]), share)
+            for place, share in enumerate(shares)
+        )
+    progress("factorize", 1.0)
+    return Learnt(
+        facts=LearntPlaces(layout=layout, names=_names(layout, counts), timbres=timbres),
+        notes=layout.notes + _shared_note(layout, counts),
+    )
+
+
+def _chunk(
+    spectrogram: Spectrogram, learnt: LearntPlaces, settings: MethodSettings, progress: Progress
+) -> SourceModels:
+    """Model a chunk by the places and sounds of the whole."""
+    parts = Parts.of(spectrogram)
+    layout = learnt.layout
+    if parts.peak == 0.0 or layout is None:
+        return _silence(spectrogram, learnt.names)
+    grid = Grid.of(spectrogram)
+    fitted = _fit(parts, grid, layout, settings, progress)
+    shares = [
+        None
+        if timbres is None
+        else assigned_shares(
+            [grid.interpolated(part.templates[place]) for part in fitted],
+            timbres,
+            bin_hz=spectrogram.bin_hz,
+        )
+        for place, timbres in enumerate(learnt.timbres)
+    ]
+    return _models(parts, grid, fitted, layout, shares, ())
+
+
+def _check_channels(spectrogram: Spectrogram) -> None:
     if spectrogram.n_channels == 1:
         raise InputError(
             "there is one channel only, and so no places to tell apart; use a preset for mono "
             "recordings, such as auto or components."
         )
+
+
+def _wanted(settings: MethodSettings) -> int | None:
     n_wanted = settings.n_sources
     if n_wanted is not None and not 1 <= n_wanted <= 64:
         raise ParameterError(f"{n_wanted} sources cannot be made; use 1 to 64.")
-    parts = _Parts.of(spectrogram)
-    if parts.peak == 0.0:
-        return _silence(spectrogram, n_wanted or 1)
-    layout = find_layout(
+    return n_wanted
+
+
+def _layout_of(parts: Parts, n_wanted: int | None) -> Layout:
+    return find_layout(
         (parts.frames(index) for index in range(parts.count)),
         n_blocks=parts.count,
-        bin_hz=spectrogram.bin_hz,
+        bin_hz=parts.spectrogram.bin_hz,
         n_wanted=n_wanted,
     )
-    grid = _Grid.of(spectrogram)
-    fitted = _fit(parts, grid, layout, settings, progress)
-    n_sounds = max(n_wanted or 1, len(layout.names))
-    stems, shared = _stems(
-        fitted, grid, layout, n_sounds, bin_hz=spectrogram.bin_hz, seed=settings.seed
-    )
+
+
+def _models(
+    parts: Parts,
+    grid: Grid,
+    fitted: list[PlacedFactors],
+    layout: Layout,
+    shares: list[Shares | None],
+    notes: tuple[str, ...],
+) -> SourceModels:
+    stems = [
+        _Stem(place=place, shares=one)
+        for place, several in enumerate(shares)
+        for one in ([None] if several is None else several)
+    ]
+    counts = [1 if several is None else len(several) for several in shares]
     place = np.array([stem.place for stem in stems])
     directed = layout.gains[:, :, np.newaxis] * layout.gains[:, np.newaxis]
     covariances = np.stack(
@@ -112,87 +236,33 @@ def model_stereo(
     )
     return SourceModels(
         models=_lazy(parts.edges, grid, fitted, stems),
-        names=tuple(stem.name for stem in stems),
-        notes=layout.notes + shared,
+        names=_names(layout, counts),
+        notes=notes,
         covariances=covariances[place][:, np.newaxis],
     )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Stem:
-    name: str
     place: int
     shares: list[npt.NDArray[np.float32]] | None  # of the components, for each part
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Grid:
-    """Which bins are modelled."""
-
-    n_bins: int
-    modelled: npt.NDArray[np.intp]
-
-    @classmethod
-    def of(cls, spectrogram: Spectrogram) -> _Grid:
-        n_bins = spectrogram.n_bins
-        full = min(n_bins, max(2, round(_FULL_HZ / spectrogram.bin_hz)))
-        modelled = np.concatenate([np.arange(full), np.arange(full, n_bins, _STEP), [n_bins - 1]])
-        return cls(n_bins=n_bins, modelled=np.unique(modelled))
-
-    def interpolated(self, templates: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Templates (n_components, some bins) on all bins."""
-        bins = np.arange(self.n_bins)
-        rows = [np.interp(bins, self.modelled, row) for row in templates]
-        return np.stack(rows).astype(np.float32)
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Parts:
-    """A recording in parts of about half a minute."""
-
-    spectrogram: Spectrogram
-    edges: tuple[int, ...]
-    peak: float
-
-    @classmethod
-    def of(cls, spectrogram: Spectrogram) -> _Parts:
-        n_frames = spectrogram.n_frames
-        count = max(1, math.ceil(n_frames * spectrogram.frame_s / _CHUNK_S))
-        edges = tuple(round(n_frames * index / count) for index in range(count + 1))
-        peak = max(
-            float(np.abs(channel[:, first:last]).max())
-            for first, last in pairwise(edges)
-            for channel in spectrogram.values
-        )
-        return cls(spectrogram=spectrogram, edges=edges, peak=peak)
-
-    @property
-    def count(self) -> int:
-        return len(self.edges) - 1
-
-    def frames(self, index: int) -> npt.NDArray[np.complexfloating]:
-        """Frames of one part, at a level near one: (n_channels, n_frames, n_bins)."""
-        here = self.spectrogram.values[:, :, self.edges[index] : self.edges[index + 1]]
-        frames: npt.NDArray[np.complexfloating] = np.array(here.swapaxes(1, 2), order="C")
-        frames /= np.float32(self.peak)
-        return frames
-
-
-def _silence(spectrogram: Spectrogram, n_stems: int) -> SourceModels:
+def _silence(spectrogram: Spectrogram, names: tuple[str, ...]) -> SourceModels:
     return SourceModels(
         models=LazyModels(
-            shape=(n_stems, 1, spectrogram.n_bins, spectrogram.n_frames),
+            shape=(len(names), 1, spectrogram.n_bins, spectrogram.n_frames),
             frames=lambda first, last: np.zeros(
-                (n_stems, 1, last - first, spectrogram.n_bins), np.float32
+                (len(names), 1, last - first, spectrogram.n_bins), np.float32
             ),
         ),
-        names=sound_names(CENTRE, n_stems),
+        names=names,
         notes=("The recording is silent: nothing sounds anywhere.",),
     )
 
 
 def _fit(
-    parts: _Parts, grid: _Grid, layout: Layout, settings: MethodSettings, progress: Progress
+    parts: Parts, grid: Grid, layout: Layout, settings: MethodSettings, progress: Progress
 ) -> list[PlacedFactors]:
     n_places = len(layout.names)
     shared = (settings.n_sources or 1) > n_places
@@ -222,16 +292,8 @@ def _fit(
     return fitted
 
 
-def _stems(
-    fitted: list[PlacedFactors],
-    grid: _Grid,
-    layout: Layout,
-    n_sounds: int,
-    *,
-    bin_hz: float,
-    seed: int,
-) -> tuple[list[_Stem], tuple[str, ...]]:
-    """Which place, and which share of its components, each stem is; and a note on it."""
+def _counts(fitted: list[PlacedFactors], layout: Layout, n_wanted: int | None) -> list[int]:
+    """How many sounds each place has."""
     # Magnitudes: in powers, few loud frames of one source outweigh all of two others.
     level = sum(
         np.array([np.sqrt(H @ W).sum(dtype=np.float64) for H, W in _pairs(part)]) for part in fitted
@@ -239,26 +301,38 @@ def _stems(
     # In most productions it is the middle that several sounds share.
     level = np.asarray(level) * np.where([name == CENTRE for name in layout.names], _SHARED, 1.0)
     most = sum(part.templates.shape[1] for part in fitted)
-    counts = sounds_per_place(level, n_sounds, most)
-    stems: list[_Stem] = []
-    shared = []
-    for place, (name, count) in enumerate(zip(layout.names, counts, strict=True)):
-        shares: Shares | list[None] = [None]
-        if count > 1:
-            shared.append(name)
-            shares = shares_of_place(
-                [grid.interpolated(part.templates[place]) for part in fitted],
-                [part.activations[place] for part in fitted],
-                count,
-                bin_hz=bin_hz,
-                seed=seed,
-            )
-        for sound, share in zip(sound_names(name, count), shares, strict=True):
-            stems.append(_Stem(name=sound, place=place, shares=share))
+    return sounds_per_place(level, max(n_wanted or 1, len(layout.names)), most)
+
+
+def _shares(
+    fitted: list[PlacedFactors], grid: Grid, counts: list[int], *, bin_hz: float, seed: int
+) -> list[Shares | None]:
+    """For each place that has several sounds, which share of its components each of them is."""
+    return [
+        None
+        if count == 1
+        else shares_of_place(
+            [grid.interpolated(part.templates[place]) for part in fitted],
+            [part.activations[place] for part in fitted],
+            count,
+            bin_hz=bin_hz,
+            seed=seed,
+        )
+        for place, count in enumerate(counts)
+    ]
+
+
+def _names(layout: Layout, counts: list[int]) -> tuple[str, ...]:
+    each = (sound_names(name, count) for name, count in zip(layout.names, counts, strict=True))
+    return tuple(name for names in each for name in names)
+
+
+def _shared_note(layout: Layout, counts: list[int]) -> tuple[str, ...]:
+    shared = [name for name, count in zip(layout.names, counts, strict=True) if count > 1]
     if not shared:
-        return stems, ()
+        return ()
     divided = f"{' and '.join(shared)} {'was' if len(shared) == 1 else 'were'} divided"
-    return stems, (
+    return (
         f"There are more stems than places: {divided} by timbre, blindly; listen before you trust "
         "it.",
     )
@@ -271,7 +345,7 @@ def _pairs(
 
 
 def _lazy(
-    edges: tuple[int, ...], grid: _Grid, fitted: list[PlacedFactors], stems: list[_Stem]
+    edges: tuple[int, ...], grid: Grid, fitted: list[PlacedFactors], stems: list[_Stem]
 ) -> LazyModels:
     """Magnitudes of the stems; nothing that it holds grows with the spectrogram's bins."""
 

@@ -32,6 +32,8 @@ class Preset:
         Exponent of the masks.
     n_sources : int
         How many stems there are, unless chosen.
+    most_sources : int
+        How many there may be, where the recording decides; 0 where that is `n_sources`.
     n_sources_free : bool
         Whether the number of sources may be chosen.
     window_s : float
@@ -61,6 +63,7 @@ class Preset:
     n_sources: int
     n_sources_free: bool
     window_s: float
+    most_sources: int = 0
     dictionary: str = ""
     fewest_components: int = 1
     follows_voice: bool = False

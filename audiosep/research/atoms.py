@@ -13,21 +13,23 @@ import numpy as np
 import numpy.typing as npt
 
 from audiosep._version import __version__
+from audiosep.errors import ParameterError
 from audiosep.factorization_files import (
     FACTORIZATION_NAME,
     MAX_COMPONENTS,
     StoredFactorization,
+    problem_of_size,
     save_factorization,
 )
+from audiosep.io.placing import beside, move_run
 from audiosep.io.stem_files import write_stem
 from audiosep.io.tables import write_arrays, write_table
-from audiosep.io.writing import beside, move_run
 from audiosep.loading import load_mixture
 from audiosep.nmf.divergence import beta_from
 from audiosep.research.component_facts import component_names, describe_components
 from audiosep.research.filtering import filter_channels
 from audiosep.research.separated import level_of
-from audiosep.save import RECORD_NAME, digest_of, write_record
+from audiosep.save import RECORD_NAME, digest_of, read_record, recorded_files, write_record
 from audiosep.threads import one_blas_thread, resolve_threads
 from audiosep.transform import WINDOW_S, stft
 from audiosep.types import (
@@ -39,9 +41,11 @@ from audiosep.types import (
     whole_number,
 )
 
-__all__ = ["Atoms", "SavedAtoms", "find_atoms"]
+__all__ = ["Atoms", "SavedAtoms", "atoms_settings", "find_atoms"]
 
 MAX_ITER = 100
+METHOD = "atoms"
+"""As records call it."""
 
 _TINY = 1e-36
 
@@ -123,6 +127,7 @@ class Atoms:
         directory: str | os.PathLike[str],
         *,
         sounds: bool = True,
+        overwrite: bool = False,
         n_threads: int | None = None,
         progress: Progress = ignore_progress,
     ) -> SavedAtoms:
@@ -135,9 +140,11 @@ class Atoms:
         Parameters
         ----------
         directory : path-like
-            Must not exist.
+            Must not exist, unless `overwrite`.
         sounds : bool
             Whether to write the sounds; without them the components cannot be regrouped.
+        overwrite : bool
+            Whether the files of an earlier run in it are replaced; all others stay.
         n_threads : int, optional
             Results do not depend on it.
         progress : callable
@@ -154,7 +161,7 @@ class Atoms:
         RefusedError
             If the folder exists.
         """
-        place = Path(os.fspath(directory))
+        place = Path(os.path.realpath(os.fspath(directory)) if overwrite else os.fspath(directory))
         began = time.perf_counter()
         with beside(place) as new:
             tables = self._write_tables(new)
@@ -176,7 +183,9 @@ class Atoms:
             }
             write_record(new, record)
             names = [*(stem["file"] for stem in stems.values()), *tables, RECORD_NAME]
-            move_run(new, place, names, [], fresh=True)
+            before = [RECORD_NAME, *recorded_files(read_record(place))] if overwrite else []
+            move_run(new, place, names, before, fresh=not overwrite)
+        place = Path(os.fspath(directory))
         return SavedAtoms(
             place=place,
             sounds={name: place / stem["file"] for name, stem in stems.items()},
@@ -310,11 +319,9 @@ def find_atoms(
     from audiosep.nmf import factorize, suggest_rank  # compiles or loads the kernels
 
     began = time.perf_counter()
-    if n_components is not None:
-        n_components = whole_number("n_components", n_components, 1, MAX_COMPONENTS)
-    divergence = beta_from(beta)
-    max_iter = whole_number("max_iter", max_iter, 1)
-    seed = whole_number("seed", seed, 0)
+    settings = atoms_settings(
+        n_components=n_components, beta=beta, max_iter=max_iter, window_s=window_s, seed=seed
+    )
     threads = resolve_threads(n_threads)
     mixture, about = load_mixture(
         source,
@@ -335,18 +342,21 @@ def find_atoms(
             "window": spectrogram.window,
         }
         del spectrogram
-        K = n_components
+        K = settings["n_components"]
         if K is None:
-            found = suggest_rank(V, beta=divergence, seed=seed, n_threads=threads)
+            found = suggest_rank(V, beta=settings["beta"], seed=seed, n_threads=threads)
             K = found.n_components
-            notes.append(f"{K} components: {found.reason}")
+            notes.append(f"{K} component{'' if K == 1 else 's'}: {found.reason}")
+        # Before the long fit: what cannot be stored can be neither listed nor regrouped.
+        if problem := problem_of_size(4 * K * sum(V.shape)):
+            raise ParameterError(problem)
         result = factorize(
             V,
             K,
-            beta=divergence,
-            max_iter=max_iter,
+            beta=settings["beta"],
+            max_iter=settings["max_iter"],
             tol=0.0,
-            seed=seed,
+            seed=settings["seed"],
             n_threads=threads,
             progress=progress,
         )
@@ -366,15 +376,9 @@ def find_atoms(
     )
     record: dict[str, Any] = {
         "audiosep": __version__,
-        "method": "atoms",
-        "seed": seed,
-        "settings": {
-            "n_components": n_components,
-            "beta": divergence,
-            "max_iter": max_iter,
-            "window_s": window_s,
-            "seed": seed,
-        },
+        "method": METHOD,
+        "seed": settings["seed"],
+        "settings": settings,
         "analysis": {"mask_exponent": 1.0, **analysis},
         "input": about["input"],
         "notes": notes,
@@ -385,6 +389,42 @@ def find_atoms(
         "timings_s": {"model": round(time.perf_counter() - began, 3)},
     }
     return Atoms(mixture=mixture, factorization=result, stored=stored, record=record)
+
+
+def atoms_settings(
+    *,
+    n_components: int | None = None,
+    beta: float | str = 1.0,
+    max_iter: int = MAX_ITER,
+    window_s: float = WINDOW_S,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Return the settings of :func:`find_atoms` as its record keeps them.
+
+    Parameters
+    ----------
+    n_components, beta, max_iter, window_s, seed
+        As for :func:`find_atoms`.
+
+    Returns
+    -------
+    dict
+        The same, checked, in JSON types.
+
+    Raises
+    ------
+    ParameterError
+        If one is out of range.
+    """
+    if n_components is not None:
+        n_components = whole_number("n_components", n_components, 1, MAX_COMPONENTS)
+    return {
+        "n_components": n_components,
+        "beta": beta_from(beta),
+        "max_iter": whole_number("max_iter", max_iter, 1),
+        "window_s": window_s,
+        "seed": whole_number("seed", seed, 0),
+    }
 
 
 class _Share:

@@ -21,13 +21,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from audiosep.errors import RefusedError
+from audiosep.errors import RefusedError, UsageError
 from audiosep.factorization_files import FACTORIZATION_NAME, StoredFactorization, save_factorization
 from audiosep.grouping import grouped_models
 from audiosep.io.formats import Bits, Format
 from audiosep.io.naming import display
+from audiosep.io.placing import beside, move_run
 from audiosep.io.stem_files import copy_stem, fits_range, full_scale, write_stem
-from audiosep.io.writing import beside, move_run, write_stems
+from audiosep.io.writing import write_stems
 from audiosep.render import Analysis, render
 from audiosep.research.component_facts import component_energy
 from audiosep.research.filtering import filter_channels
@@ -43,6 +44,8 @@ _SILENT = 1e-7
 """Frames in which a share stays below this (-140 dB) are left where they are."""
 
 _TINY = 1e-36
+_WORKING_RECORDINGS = 5
+"""The sum in double precision, the mixture, what is filtered, and what it is."""
 
 _SUFFIX = "-regrouped"
 
@@ -124,9 +127,10 @@ def regroup(
     DictionaryError
         If these are damaged.
     UsageError
-        If a component or a stem does not exist, or a new name cannot be one.
+        If a component or a stem does not exist, a new name cannot be one, or nothing would change.
     RefusedError
-        If a stem was changed since it was written, or `out` exists.
+        If a stem was changed since it was written, `out` exists, or the work does not fit into
+        free memory.
     OutputError
         If the new folder cannot be written.
     """
@@ -136,6 +140,8 @@ def regroup(
     wishes = Wishes(merge=merge, move=move, rename=rename)
     energy = component_energy(old.stored.templates, old.stored.activations)
     plan = plan_regrouping(old.stored.grouping, wishes, energy)
+    if plan.notes and not _changes(plan, old.stored.grouping):
+        raise UsageError(f"nothing would change: {' '.join(plan.notes)}")
     place = _free_place(old.place, out)
     linear = old.stored.mask_exponent == 1.0
     with beside(place) as new:
@@ -232,6 +238,8 @@ def _shifted(
     names = old.stored.grouping.names
     changed = _changed(plan)
     parts = {names[i] for j in changed for i in plan.sums[j]}
+    more = _WORKING_RECORDINGS if plan.moves else 0
+    old.check_memory(len(parts) + max(n_threads, len(changed)) + more)
     if plan.moves:
         # The others are verified as they are copied.
         total = old.add_up(parts, verify_others=False, n_threads=n_threads)
@@ -259,6 +267,11 @@ def _shifted(
         }
         done = {**copies, **files}
         return {name: done[j].result() for j, name in enumerate(plan.grouping.names)}
+
+
+def _changes(plan: Plan, before: Grouping) -> bool:
+    """Whether anything at all comes out otherwise than it was."""
+    return plan.moves or plan.grouping.names != before.names or bool(_changed(plan))
 
 
 def _changed(plan: Plan) -> list[int]:
@@ -357,6 +370,7 @@ def _rendered(
 ) -> tuple[dict[str, _File], Bits, list[str]]:
     """Share the mixture out again by the new grouping, with the masks' own exponent."""
     stored = old.stored
+    old.check_memory(_WORKING_RECORDINGS + max(n_threads, len(plan.sums)))
     mixture = Audio(samples=old.add_up(n_threads=n_threads).mixture, sr=stored.sr)
     grouping = plan.grouping
     models = SourceModels(

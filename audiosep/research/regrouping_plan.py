@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,7 +10,7 @@ import numpy.typing as npt
 
 from audiosep.errors import UsageError
 from audiosep.io.naming import display
-from audiosep.labels import problem_of_labels
+from audiosep.labels import folded, problem_of_label
 from audiosep.types import FloatArray, Grouping
 
 __all__ = ["Member", "Moves", "Plan", "Wishes", "plan_regrouping"]
@@ -121,6 +120,11 @@ class _Desk:
         """Join stems under the name of the first."""
         if len(members) < 2:
             raise UsageError("merging needs two or more components or stems, such as 2,5.")
+        if len(set(members)) < 2:
+            raise UsageError(
+                f"merging {members[0]} with itself is nothing to do; name two components or stems, "
+                "such as 2,5."
+            )
         keys = list(dict.fromkeys(self._key_of(member) for member in members))
         first, *others = keys
         if not others:
@@ -231,12 +235,12 @@ class _Desk:
         return f"there are {', '.join(self._names.values())}."
 
     def _check_new(self, name: str) -> None:
-        if problem := problem_of_labels((name,)):
+        if problem := problem_of_label(name):
             raise UsageError(problem)
-        folded = {_folded(known): known for known in self._names.values()}
-        if _folded(name) in folded:
+        known = {folded(one): one for one in self._names.values()}
+        if folded(name) in known:
             raise UsageError(
-                f"{display(name)} is too like {folded[_folded(name)]}, which is there already; "
+                f"{display(name)} is too like {known[folded(name)]}, which is there already; "
                 "use another name."
             )
 
@@ -281,7 +285,3 @@ class _Desk:
         sums = share.sum(axis=0)
         mean = (each @ share) / np.where(sums > 0, sums, 1.0)
         return np.clip(mean, 0.0, 1.0)
-
-
-def _folded(name: str) -> str:
-    return unicodedata.normalize("NFC", name).casefold()

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from audiosep.errors import OutputError, ParameterError
+from audiosep.errors import ParameterError
 from audiosep.factorization_files import StoredFactorization
-from audiosep.io.tables import read_activations, write_arrays, write_table
+from audiosep.io.tables import in_one_step, read_activations, write_arrays, write_table
 from audiosep.research.component_facts import component_names
 from audiosep.research.filtering import filter_channels
 from audiosep.research.separated import open_separated
@@ -26,6 +25,9 @@ MOST_GAIN = 100.0
 sound that a mask could bring up."""
 
 _TINY = 1e-36
+_LARGEST = 3e38  # float32
+_WORKING_RECORDINGS = 5
+"""The sum in double precision, the mixture, what is changed, and what it is."""
 
 
 def export_activations(
@@ -54,20 +56,13 @@ def export_activations(
     """
     stored = open_separated(folder).stored
     target = Path(os.fspath(path))
-    partial = target.with_name(f".{target.name}.part{os.getpid()}")
     times_s = np.arange(stored.n_frames) * stored.frame_s
-    try:
+    with in_one_step(target) as partial:
         if target.suffix.lower() == ".npz":
             write_arrays(partial, activations=stored.activations, times_s=times_s)
         else:
             names = component_names(stored.n_components)
             write_table(partial, "time_s", times_s, names, stored.activations.T)
-        partial.replace(target)
-    except OSError as error:
-        raise OutputError(f"cannot write {target}: {error.strerror}.") from None
-    finally:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
     return stored
 
 
@@ -108,7 +103,7 @@ def resynthesize(
     ParameterError
         If an array does not fit them.
     RefusedError
-        If a stem was changed since it was written.
+        If a stem was changed since it was written, or all of it does not fit into free memory.
     """
     old = open_separated(folder)
     stored = old.stored
@@ -118,6 +113,7 @@ def resynthesize(
     else:
         rows = _rows(activations, stored)
     threads = resolve_threads(n_threads)
+    old.check_memory(_WORKING_RECORDINGS + threads)
     mixture = old.add_up(n_threads=threads).mixture
     change = filter_channels(
         mixture,
@@ -148,8 +144,10 @@ def _rows(
             raise ParameterError(f"there is no component {number!r}; there are 1 to {K}.")
         if row.shape != (n_frames,) or row.dtype.kind not in "fiu":
             raise ParameterError(f"component {number}: expected {n_frames} numbers, one a frame.")
-        if not (np.isfinite(row).all() and (row >= 0).all()):
-            raise ParameterError(f"component {number} has activations below 0 or not finite.")
+        if not ((row >= 0) & (row < _LARGEST)).all():
+            raise ParameterError(
+                f"component {number} has activations below 0, not finite or beyond {_LARGEST:g}."
+            )
     return {number - 1: row.astype(np.float32) for number, row in given.items()}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 from collections.abc import Callable, Collection
@@ -18,11 +19,16 @@ from audiosep.factorization_files import FACTORIZATION_NAME, StoredFactorization
 from audiosep.io.formats import Bits, Format, bits_from
 from audiosep.io.naming import display
 from audiosep.io.stem_files import full_scale, read_stem
+from audiosep.memory import available_bytes
 from audiosep.save import RECORD_NAME, digest_of, read_record
+from audiosep.transform import BLOCK_FRAMES
 
 __all__ = ["SeparatedFolder", "Sum", "level_of", "open_separated"]
 
 _BLOCK_SAMPLES = 1 << 17
+_SAMPLE_BYTES = 4
+_BLOCKS = 6
+"""Matrices of some frames and all bins that are made in filtering."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -67,6 +73,31 @@ class SeparatedFolder:
     files: dict[str, tuple[str, str]]
     bits: Bits
     format: Format
+
+    def check_memory(self, n_recordings: int) -> None:
+        """Refuse work that does not fit into free memory, before any is done.
+
+        Parameters
+        ----------
+        n_recordings : int
+            How many recordings of float32 are in memory at once.
+
+        Raises
+        ------
+        RefusedError
+            If there is less.
+        """
+        stored = self.stored
+        needed = n_recordings * _SAMPLE_BYTES * stored.n_channels * stored.n_samples
+        needed += _BLOCKS * _SAMPLE_BYTES * BLOCK_FRAMES * len(stored.templates)
+        needed += stored.templates.nbytes
+        free = available_bytes()
+        if free is not None and needed > free:
+            raise RefusedError(
+                f"the stems in {display(self.place)} need about {needed / 1e6:.0f} MB of memory "
+                f"and {free / 1e6:.0f} MB are free; close other programs, or separate the "
+                "recording in parts with --start and --duration."
+            )
 
     def read(self, name: str, *, verify: bool = True) -> npt.NDArray[Any]:
         """Read a stem as it is stored.
@@ -168,7 +199,7 @@ def open_separated(folder: str | os.PathLike[str]) -> SeparatedFolder:
     DictionaryError
         If the stored components are damaged.
     RefusedError
-        If they were changed since they were written.
+        If they were changed since they were written, or do not fit into free memory.
     """
     place = Path(os.fspath(folder))
     record = read_record(place)
@@ -188,8 +219,10 @@ def open_separated(folder: str | os.PathLike[str]) -> SeparatedFolder:
         entries = {name: (stem["file"], stem["sha256"]) for name, stem in (stems or {}).items()}
         bits = bits_from(record["bits"])
         digest = files[FACTORIZATION_NAME]["sha256"]
-        inside = all(Path(file).name == file for file, _ in entries.values())
-    except (KeyError, TypeError, AttributeError, AudiosepError):
+        inside = all(_is_inside(file) for file, _ in entries.values())
+        # What JSON allows and files of text do not: not a number, half a character.
+        json.dumps(record, ensure_ascii=False, allow_nan=False).encode()
+    except (KeyError, TypeError, AttributeError, ValueError, RecursionError, AudiosepError):
         entries, inside = {}, False
     if stems == {} and inside:
         raise InputError(
@@ -212,6 +245,11 @@ def open_separated(folder: str | os.PathLike[str]) -> SeparatedFolder:
         bits=bits,
         format="flac" if flac else "wav",
     )
+
+
+def _is_inside(file: str) -> bool:
+    """Whether a record names a file of its own folder."""
+    return Path(file).name == file and file not in ("", "..") and file.isprintable()
 
 
 def level_of(values: npt.NDArray[Any], scale: float) -> dict[str, float | None]:

@@ -1,0 +1,76 @@
+"""Temporary folders of single tasks, and what dead processes have left of theirs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+from audiosep.errors import OutputError
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+__all__ = ["remove_dead_scratch", "scratch"]
+
+_NEW = ".audiosep.new-"
+_HELD = ".audiosep.task-"
+
+
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """Give a folder where temporary files go (``TMPDIR``); it is removed afterwards.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be made.
+    """
+    remove_dead_scratch()
+    with ExitStack() as stack:
+        try:
+            top = Path(tempfile.gettempdir())
+            new = Path(tempfile.mkdtemp(prefix=_NEW, dir=top))
+            folder = new.with_name(_HELD + new.name.removeprefix(_NEW))
+            stack.callback(shutil.rmtree, folder, ignore_errors=True)
+            if fcntl is not None:
+                handle = os.open(new, os.O_RDONLY)
+                stack.callback(os.close, handle)
+                with suppress(OSError):  # a file system without locks
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Only now, when it is held: nobody may find it and think that its maker died.
+            new.rename(folder)
+        except OSError as error:
+            raise OutputError(
+                f"no temporary folder can be made: {error.strerror}; set TMPDIR to a folder with "
+                "room."
+            ) from None
+        yield folder
+
+
+def remove_dead_scratch() -> None:
+    """Remove the folders of processes that died: those that nobody holds a lock on."""
+    if fcntl is None:
+        return
+    try:
+        with os.scandir(tempfile.gettempdir()) as entries:
+            found = [
+                entry.path
+                for entry in entries
+                if entry.name.startswith(_HELD) and entry.is_dir(follow_symlinks=False)
+            ]
+    except OSError:
+        return
+    for path in found:
+        with suppress(OSError):  # held, another user's, gone, or nothing can be locked here
+            handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(path, ignore_errors=True)
+            finally:
+                os.close(handle)

@@ -1,0 +1,175 @@
+"""What the header of a sound file says; files opened by content, whatever they are called."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from audiosep.errors import DamagedAudioError, InputError
+from audiosep.io.formats import Bits, bits_of_subtype
+from audiosep.types import MAX_SAMPLE_RATE, MIN_SAMPLE_RATE
+
+__all__ = ["AudioInfo", "about_file", "info", "open_file", "reason_of", "sha256_of", "state_of"]
+
+_UNKNOWN_LENGTH = 1 << 62  # libsndfile says 2^63 - 1 where the header of a stream has no length
+_NEEDS_OTHER_DECODER = {".m4a", ".mp4", ".aac", ".wma", ".ac3", ".mov", ".mkv", ".webm"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class AudioInfo:
+    """What the header of a recording says.
+
+    Parameters
+    ----------
+    path : Path
+        As given.
+    format, subtype : str
+        libsndfile's words, such as ``"WAV"`` and ``"PCM_16"``.
+    sr : int
+        Sample rate in Hz.
+    n_channels, n_samples : int
+        Shape; the header's count of samples may be wrong in damaged files, and is 0 in streams
+        whose header has none.
+    bits : {16, 24, "float"}
+        Bit depth that stems of this recording get.
+    """
+
+    path: Path
+    format: str
+    subtype: str
+    sr: int
+    n_channels: int
+    n_samples: int
+    bits: Bits
+
+    @property
+    def duration(self) -> float:
+        """Length in seconds, by the header."""
+        return self.n_samples / self.sr
+
+
+def _check_is_file(path: Path) -> None:
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        if path.is_symlink():
+            raise InputError("is a link that points nowhere.") from None
+        raise InputError("does not exist.") from None
+    except PermissionError:
+        raise InputError("may not be read: permission denied.") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(f"cannot be opened: {reason}.") from None
+    if stat.S_ISDIR(status.st_mode):
+        raise InputError("is a directory, not a recording.")
+    if not stat.S_ISREG(status.st_mode):
+        raise InputError("is not a regular file.")
+    if status.st_size == 0:
+        raise InputError("is empty (0 bytes).")
+    if not os.access(path, os.R_OK):
+        raise InputError("may not be read: permission denied.")
+
+
+def open_file(path: Path) -> Any:
+    """Open a sound file, recognised by content.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read as audio; the message does not repeat the path.
+    """
+    import soundfile
+
+    _check_is_file(path)
+    try:
+        # Bytes, because names need not be valid text on every system.
+        return soundfile.SoundFile(os.fsencode(path))
+    except TypeError:
+        # soundfile goes by this one ending, and wants rate and channels for what has no header.
+        raise InputError(
+            "is named .raw, which stands for audio without a header; rename it if it has one, or "
+            "convert it to WAV."
+        ) from None
+    except soundfile.LibsndfileError as error:
+        if path.suffix.lower() in _NEEDS_OTHER_DECODER:
+            raise InputError(
+                f"is {path.suffix.lower()} audio, which is not supported; convert it to WAV or "
+                "FLAC first."
+            ) from None
+        with path.open("rb") as file:
+            start = file.read(4)
+        if start in (b"RIFF", b"RF64", b"FORM", b"fLaC", b"OggS", b"riff", b"caff"):
+            raise DamagedAudioError(
+                f"has a damaged header ({reason_of(error)}); restore it from a backup."
+            ) from None
+        raise InputError(f"is not audio that can be read ({reason_of(error)}).") from None
+
+
+def reason_of(error: Exception) -> str:
+    """What libsndfile says, without its decoration."""
+    text = getattr(error, "error_string", None) or str(error)
+    return str(text).strip().removeprefix("Error : ").rstrip(".")
+
+
+def about_file(path: Path, file: Any) -> AudioInfo:
+    """What the header of an open sound file says.
+
+    Raises
+    ------
+    DamagedAudioError
+        If its sample rate cannot be.
+    """
+    if not MIN_SAMPLE_RATE <= file.samplerate <= MAX_SAMPLE_RATE:
+        raise DamagedAudioError(
+            f"has an implausible sample rate of {file.samplerate} Hz; its header is damaged."
+        )
+    return AudioInfo(
+        path=path,
+        format=file.format,
+        subtype=file.subtype,
+        sr=int(file.samplerate),
+        n_channels=int(file.channels),
+        n_samples=int(file.frames) if file.frames < _UNKNOWN_LENGTH else 0,
+        bits=bits_of_subtype(file.subtype),
+    )
+
+
+def info(path: str | os.PathLike[str]) -> AudioInfo:
+    """Read what the header of a recording says.
+
+    Parameters
+    ----------
+    path : path-like
+        A sound file.
+
+    Returns
+    -------
+    AudioInfo
+
+    Raises
+    ------
+    InputError
+        If it cannot be read as audio; the message does not repeat the path.
+    """
+    where = Path(os.fspath(path))
+    with open_file(where) as file:
+        return about_file(where, file)
+
+
+def state_of(path: Path) -> tuple[int, ...] | None:
+    """What is another when a file has been written to or replaced; None where there is none."""
+    try:
+        status = path.stat()
+    except (OSError, ValueError):
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,135 @@
+"""Addresses of recordings and folders that are not on this computer."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath, PurePosixPath
+
+__all__ = ["Place", "State", "Url", "is_url", "looks_remote", "place_from", "seen_from"]
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
+# What is left of one when it has been taken for a path, which has no empty folders.
+_AS_PATH = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/[^/]")
+
+
+@dataclass(frozen=True, kw_only=True)
+class State:
+    """What is another when an object has been written to or replaced.
+
+    Parameters
+    ----------
+    size : int or None
+        Bytes, where the store tells.
+    etag : str
+        The store's entity tag, or else the time of the last change.
+    """
+
+    size: int | None
+    etag: str
+
+
+@dataclass(frozen=True)
+class Url:
+    """Address of an object or a folder, with as much of a path's behaviour as names need.
+
+    It is no path: what opens files does not take it.
+
+    Parameters
+    ----------
+    text : str
+        As typed, without slashes at the end.
+    seen : State or None
+        Of an object, where it has been listed.
+    """
+
+    text: str
+    seen: State | None = field(default=None, compare=False)
+
+    def __post_init__(self) -> None:
+        head = self.scheme + "://"
+        object.__setattr__(self, "text", head + self.text[len(head) :].strip("/"))
+
+    def __str__(self) -> str:
+        """Text to show and to keep: without a password, and without what signs it."""
+        if not self._is_web():
+            return self.text
+        head, _, rest = self.text.partition("://")
+        host, slash, path = rest.split("?")[0].split("#")[0].partition("/")
+        return f"{head}://{host.rpartition('@')[2]}{slash}{path}"
+
+    def __truediv__(self, below: str | PurePath) -> Url:
+        """Address of what is below."""
+        parts = PurePath(below).parts
+        return Url("/".join((self.text, *parts)))
+
+    @property
+    def scheme(self) -> str:
+        """What stands before ``://``, in small letters."""
+        return self.text.partition("://")[0].lower()
+
+    @property
+    def name(self) -> str:
+        """Last part; the whole of an address that has no parts."""
+        return str(self).partition("://")[2].rpartition("/")[2]
+
+    @property
+    def stem(self) -> str:
+        """Name without ending."""
+        return PurePosixPath(self.name).stem
+
+    @property
+    def suffix(self) -> str:
+        """Ending of the name, with its dot."""
+        return PurePosixPath(self.name).suffix
+
+    @property
+    def parent(self) -> Url:
+        """Address of the folder; of what has none, its own."""
+        home, slash, _ = self.text.partition("://")[2].rpartition("/")
+        return Url(f"{self.scheme}://{home}") if slash else self
+
+    def with_name(self, name: str) -> Url:
+        """Address of another in the same folder."""
+        return self.parent / name
+
+    def is_in(self, folder: Url) -> bool:
+        """Whether it is below a folder, however deep."""
+        return self.text.startswith(f"{folder.text}/")
+
+    def _is_web(self) -> bool:
+        return self.scheme in ("http", "https")
+
+
+Place = Path | Url
+"""A file or folder on this computer, or somewhere else."""
+
+
+def is_url(text: str) -> bool:
+    """Whether a text begins as an address does, such as ``s3://``."""
+    return _SCHEME.match(text) is not None
+
+
+def looks_remote(path: str | os.PathLike[str]) -> bool:
+    """Whether a path that leads nowhere was meant as an address."""
+    text = os.fsdecode(path)
+    return is_url(text) or _AS_PATH.match(text) is not None
+
+
+def place_from(text: str | Path) -> Place:
+    """Path or address, as typed; ``file://`` is a path."""
+    if isinstance(text, Path) or not is_url(text):
+        return Path(text)
+    if text.lower().startswith("file://"):
+        from urllib.parse import unquote
+
+        return Path(unquote(text[len("file://") :]))
+    return Url(text)
+
+
+def seen_from(place: Place, top: Place) -> str:
+    """Path of what is below a folder, relative to it."""
+    if isinstance(place, Url) and isinstance(top, Url):
+        return place.text.removeprefix(f"{top.text}/") if place.is_in(top) else "."
+    return os.path.relpath(str(place), str(top))

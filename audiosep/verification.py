@@ -1,0 +1,196 @@
+"""Stems that were written before, looked at again: all there, unchanged, and complete."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from audiosep.errors import InputError
+from audiosep.io.header import info, sha256_of
+from audiosep.io.reading import scan_recording
+from audiosep.io.tapes import FileTape
+from audiosep.io.writing import differences_of
+from audiosep.save import RECORD_NAME, read_record
+from audiosep.types import Tape
+
+__all__ = ["Verified", "verify"]
+
+_DEEPEST_DB = -300.0
+_LARGEST_FLOAT_DIFFERENCE = 1e-6
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verified:
+    """What was found in a folder of stems.
+
+    Parameters
+    ----------
+    folder : Path
+        Where.
+    problems : tuple of str
+        What is wrong, in sentences; none where all is as it was written.
+    notes : tuple of str
+        What could not be looked at, in sentences.
+    n_files : int
+        Files that the record names.
+    null_test_db : float or None
+        Largest difference of the stems' sum from the recording in dB of full scale; None where
+        the recording is no longer there.
+    """
+
+    folder: Path
+    problems: tuple[str, ...]
+    notes: tuple[str, ...]
+    n_files: int
+    null_test_db: float | None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.problems
+
+
+def verify(
+    folder: str | os.PathLike[str], mixture: str | os.PathLike[str] | None = None
+) -> Verified:
+    """Check a folder of stems against its record, and against the recording where it is.
+
+    Every file that the record names must be there with the SHA-256 that it was written with, all
+    stems must have the rate, the channels and the length of the recording, and must add up to it:
+    sample for sample in integer formats.
+
+    Parameters
+    ----------
+    folder : path-like
+        With an ``audiosep.json``.
+    mixture : path-like, optional
+        The recording; by default where the record says it was, if it is still the same.
+
+    Returns
+    -------
+    Verified
+
+    Raises
+    ------
+    InputError
+        If the folder has no record that can be read, or `mixture` cannot be used.
+    """
+    place = Path(os.fspath(folder))
+    record = read_record(place)
+    if record is None:
+        raise InputError(
+            f"{place} has no {RECORD_NAME} that can be read, so nothing in it is known to be "
+            "complete; separate the recording again."
+        )
+    about, stems, files = (_mapping(record.get(key)) for key in ("input", "stems", "files"))
+    entries = {
+        **{str(_mapping(e).get("file")): _mapping(e) for e in stems.values()},
+        **{str(name): _mapping(e) for name, e in files.items()},
+    }
+    problems = [words for name, entry in entries.items() if (words := _wrong(place, name, entry))]
+    if not stems:
+        problems.append("the record names no stem.")
+    notes: list[str] = []
+    null_test_db = None
+    if not problems:
+        paths = {name: place / str(_mapping(entry).get("file")) for name, entry in stems.items()}
+        problems = _unlike(paths, about)
+        tape = None if problems else _recording(about, mixture, notes)
+        if tape is not None:
+            null_test_db, unequal = _sum(paths, tape, record)
+            problems += unequal
+    return Verified(
+        folder=place,
+        problems=tuple(problems),
+        notes=tuple(notes),
+        n_files=len(entries),
+        null_test_db=null_test_db,
+    )
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _wrong(place: Path, name: str, entry: Mapping[str, Any]) -> str | None:
+    """What is wrong with a file, if anything."""
+    if Path(name).name != name or name in ("", "..") or "\0" in name:
+        return f"the record names {name!r}, which cannot be in its folder."
+    try:
+        digest = sha256_of(place / name)
+    except FileNotFoundError:
+        return f"{name} is missing."
+    except OSError as error:
+        return f"{name} cannot be read: {error.strerror}."
+    if digest != entry.get("sha256"):
+        return f"{name} is damaged or was edited since it was written."
+    return None
+
+
+def _unlike(paths: Mapping[str, Path], about: Mapping[str, Any]) -> list[str]:
+    """Stems that have not the shape of the recording."""
+    wanted = tuple(about.get(key) for key in ("sr", "n_channels", "n_samples"))
+    found = {}
+    for path in paths.values():
+        try:
+            header = info(path)
+        except InputError as error:
+            return [f"{path.name} {error}"]
+        found[path.name] = (header.sr, header.n_channels, header.n_samples)
+    return [
+        f"{name} has {shape[0]} Hz, {shape[1]} channels and {shape[2]} samples, not those of the "
+        "recording."
+        for name, shape in found.items()
+        if shape != wanted
+    ]
+
+
+def _recording(
+    about: Mapping[str, Any], mixture: str | os.PathLike[str] | None, notes: list[str]
+) -> Tape | None:
+    """The recording, if it is where it was, or where it is said to be."""
+    told = mixture is not None
+    path = Path(os.fspath(mixture if mixture is not None else about.get("path") or ""))
+    lost = "so that it cannot be told whether the stems add up to it"
+    if not told and not path.is_file():
+        notes.append(f"the recording is no longer at {path}, {lost}; name it with --mixture.")
+        return None
+    try:
+        same = sha256_of(path) == about.get("sha256")
+        scan = scan_recording(path, start=about.get("start") or 0.0, duration=about.get("duration"))
+    except (InputError, OSError) as error:
+        if told:
+            raise InputError(f"{path} cannot be read: {error}") from None
+        notes.append(f"{path} cannot be read, {lost}.")
+        return None
+    if not same and told:
+        raise InputError(f"{path} is not the recording that these stems were made of.")
+    if not same:
+        notes.append(f"{path} is another file by now, {lost}; name it with --mixture.")
+        return None
+    return FileTape.of(path, scan)
+
+
+def _sum(
+    paths: Mapping[str, Path], tape: Tape, record: Mapping[str, Any]
+) -> tuple[float, list[str]]:
+    """Null test, and whether it holds as it did when they were written."""
+    bits, before = record.get("bits"), record.get("null_test_db")
+    steps = 2.0 ** (int(bits) - 1) if bits in (16, 24) else None
+    files = {name: path.name for name, path in paths.items()}
+    folder = next(iter(paths.values())).parent
+    from_mixture, from_rounded = differences_of(folder, files, tape, steps, tape.n_samples)
+    full_scale = max(1.0, tape.peak)
+    written = 1.01 * 10 ** (before / 20) if isinstance(before, int | float) else 0.0
+    allowed = 0.0
+    if steps is None:  # a part may have been rounded before a stem left the range of integers
+        allowed = full_scale * max(_LARGEST_FLOAT_DIFFERENCE, min(written, 1e-3))
+    depth = max(from_mixture / full_scale, 10 ** (_DEEPEST_DB / 20))
+    null_test_db = round(20 * math.log10(depth), 1)
+    if from_rounded > allowed:
+        return null_test_db, [f"the stems differ from the recording by {null_test_db:.0f} dB."]
+    return null_test_db, []

@@ -1,0 +1,210 @@
+"""What was written is looked at again: whatever happened to it since is told."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import files
+import numpy as np
+import pytest
+import soundfile as sf
+from typer.testing import CliRunner
+
+from audiosep import Separator
+from audiosep.cli.app import app
+from audiosep.errors import InputError
+from audiosep.verification import verify
+
+SR = 8000
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """A recording and its stems, with their factorization."""
+    home = tmp_path_factory.mktemp("verify")
+    sf.write(home / "mix.wav", files.noise(3000, seed=4).T, SR, subtype="PCM_16")
+    Separator(preset="components", max_iter=2).split(home / "mix.wav", home / "out" / "mix")
+    return home
+
+
+@pytest.fixture
+def here(written, tmp_path):
+    shutil.copytree(written / "out", tmp_path / "out")
+    return tmp_path / "out" / "mix"
+
+
+def stems_of(place):
+    return sorted(place.glob("*.wav"))
+
+
+def record_of(place):
+    return json.loads((place / "audiosep.json").read_text())
+
+
+def change(place, **entries):
+    (place / "audiosep.json").write_text(json.dumps(record_of(place) | entries))
+
+
+def run(*arguments):
+    result = CliRunner().invoke(app, ["verify", *map(str, arguments)])
+    return result.exit_code, result.stdout, result.stderr
+
+
+def test_all_as_it_was(here):
+    found = verify(here)
+    assert found.is_whole
+    assert found.null_test_db == -300.0
+    assert found.n_files == len(stems_of(here)) + 1  # and the factorization
+    code, out, err = run(here)
+    assert (code, err) == (0, "")
+    assert "add up to the recording exactly" in out
+
+
+@pytest.mark.parametrize("bits", ["float", 24])
+def test_other_depths(tmp_path, bits):
+    samples = files.noise(3000, peak=0.9)
+    sf.write(tmp_path / "mix.wav", samples.T, SR, subtype="FLOAT" if bits == "float" else "PCM_24")
+    Separator(preset="components", max_iter=2).split(tmp_path / "mix.wav", tmp_path / "out")
+    found = verify(tmp_path / "out")
+    assert found.is_whole
+    assert found.null_test_db < -120
+
+
+def test_a_stem_that_was_edited(here):
+    path = stems_of(here)[0]
+    samples, _ = sf.read(path, dtype="int16")
+    samples[100] += 1
+    sf.write(path, samples, SR, subtype="PCM_16")
+    found = verify(here)
+    assert found.problems == (f"{path.name} is damaged or was edited since it was written.",)
+    code, out, err = run(here)
+    assert (code, out) == (3, "")
+    assert "edited" in err
+
+
+def test_a_missing_file_and_one_that_is_no_file(here):
+    first, second = stems_of(here)
+    first.unlink()
+    second.unlink()
+    second.mkdir()
+    problems = " ".join(verify(here).problems)
+    assert f"{first.name} is missing." in problems
+    assert f"{second.name} cannot be read" in problems
+
+
+def test_stems_whose_record_was_forged_do_not_add_up(here):
+    """Hashes that fit the files are not enough."""
+    path = stems_of(here)[0]
+    samples, _ = sf.read(path, dtype="int16")
+    sf.write(path, samples // 2, SR, subtype="PCM_16")
+    record = record_of(here)
+    for entry in record["stems"].values():
+        if entry["file"] == path.name:
+            entry["sha256"] = files_digest(path)
+    change(here, stems=record["stems"])
+    found = verify(here)
+    assert len(found.problems) == 1
+    assert "differ from the recording" in found.problems[0]
+
+
+def test_a_stem_of_another_length(here):
+    path = stems_of(here)[0]
+    samples, _ = sf.read(path, dtype="int16")
+    sf.write(path, samples[:-1], SR, subtype="PCM_16")
+    record = record_of(here)
+    for entry in record["stems"].values():
+        if entry["file"] == path.name:
+            entry["sha256"] = files_digest(path)
+    change(here, stems=record["stems"])
+    assert "2999 samples" in verify(here).problems[0]
+
+
+def files_digest(path):
+    from audiosep.io.header import sha256_of
+
+    return sha256_of(path)
+
+
+def test_a_recording_that_moved(here, written, tmp_path):
+    change(here, input=record_of(here)["input"] | {"path": str(tmp_path / "gone.wav")})
+    found = verify(here)
+    assert found.is_whole
+    assert found.null_test_db is None
+    assert "--mixture" in found.notes[0]
+    assert verify(here, written / "mix.wav").null_test_db == -300.0
+    code, _, err = run(here, "--mixture", written / "mix.wav")
+    assert (code, err) == (0, "")
+
+
+def test_another_recording(here, tmp_path):
+    other = tmp_path / "other.wav"
+    sf.write(other, files.noise(3000, seed=9).T, SR, subtype="PCM_16")
+    with pytest.raises(InputError, match="not the recording"):
+        verify(here, other)
+    change(here, input=record_of(here)["input"] | {"path": str(other)})
+    assert "another file by now" in verify(here).notes[0]
+
+
+def test_a_part_of_a_recording(written, tmp_path):
+    Separator(preset="components", max_iter=2).split(
+        written / "mix.wav", tmp_path / "out", start=0.1, duration=0.2
+    )
+    assert verify(tmp_path / "out").null_test_db == -300.0
+
+
+def test_folders_that_are_none(tmp_path):
+    with pytest.raises(InputError, match=r"no audiosep\.json"):
+        verify(tmp_path)
+    code, _, err = run(tmp_path, tmp_path / "nowhere")
+    assert code == 3
+    assert err.count("audiosep: ") == 2
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        "{}",
+        "[]",
+        "null",
+        '{"stems": {"a": {"file": "../mix.wav", "sha256": ""}}}',
+        '{"stems": {"a": {"file": "a\\u0000b"}}, "input": 3}',
+        '{"stems": {"a": []}, "files": {"/etc/passwd": {}}}',
+        '{"stems": [], "files": []}',
+    ],
+)
+def test_records_of_any_shape(here, record):
+    (here / "audiosep.json").write_text(record)
+    try:
+        assert not verify(here).is_whole
+    except InputError:
+        assert record in ("[]", "null")
+
+
+def test_a_tree_of_which_one_folder_is_broken(here):
+    shutil.copytree(here, here.parent / "second")
+    stems_of(here)[1].unlink()
+    result = CliRunner().invoke(app, ["verify", str(here.parent), "--json"])
+    entries = [json.loads(line) for line in result.stdout.splitlines()]
+    assert result.exit_code == 1
+    assert [entry["status"] for entry in entries] == ["broken", "whole"]
+    assert entries[1]["null_test_db"] == -300.0
+
+
+def test_rounding_before_a_stem_left_the_range_is_no_damage(tmp_path, monkeypatch):
+    """A finer recording as 16 bits, whose stems became floats on the way."""
+    from test_chunked import twice_and_less
+
+    from audiosep import chunked
+
+    mixture = files.noise(4 * SR, seed=3)
+    mixture[:, 3 * SR :] *= 1.9
+    sf.write(tmp_path / "loud.wav", mixture.T.astype(np.float32), SR, subtype="FLOAT")
+    monkeypatch.setattr(chunked, "render", twice_and_less(chunked.render))
+    monkeypatch.setattr("audiosep.separator.chunk_s_within", lambda *_, **__: 1.0)
+    saved = Separator(preset="components", max_iter=2).split(
+        tmp_path / "loud.wav", tmp_path / "out", bits=16
+    )
+    assert saved.record["bits"] == "float"
+    assert -100 < saved.record["null_test_db"] < -80
+    assert verify(tmp_path / "out").is_whole
