@@ -133,6 +133,20 @@ def studio(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(autouse=True)
+def brief(monkeypatch):
+    """Short trainings: here commands have to work; how well is measured in test_quality.py."""
+    from audiosep.methods import _examples_dnmf, _examples_local, _examples_masks, _speech_share
+
+    monkeypatch.setattr(_examples_masks, "CORRECTION_FRAMES", 1280)
+    monkeypatch.setattr(_examples_masks, "LOCAL_FRAMES", 1280)
+    monkeypatch.setattr(_examples_masks, "DICTIONARY_FRAMES", 1280)
+    monkeypatch.setattr(_examples_local, "N_PLACES", 20_000)
+    monkeypatch.setattr(_examples_dnmf, "STEPS", 20)
+    monkeypatch.setattr(_speech_share, "N_MIXTURES", 10)
+    monkeypatch.setattr(_speech_share, "PLACES", 3000)
+
+
 @pytest.fixture
 def archive(studio, tmp_path, monkeypatch):
     """The bucket ``archive`` that the documents speak of, in a store on this computer."""

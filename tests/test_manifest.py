@@ -99,7 +99,7 @@ def test_json_lines(here):
 def test_every_column_is_an_option():
     options = SplitOptions.__dataclass_fields__
     assert {name for name, _ in COLUMNS.values()} <= set(options)
-    kept = {"out", "exists", "n_threads", "max_memory", "dry_run"}
+    kept = {"out", "exists", "n_threads", "max_memory", "dry_run", "report"}
     assert {name for name, _ in COLUMNS.values()} == set(options) - kept
 
 

@@ -11,14 +11,16 @@ import re
 import shutil
 import sys
 import time
+import tracemalloc
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import files
 import numpy as np
 import pytest
 import soundfile
+import stores
 
 import audiosep
 from audiosep import cli
@@ -26,8 +28,9 @@ from audiosep.errors import InputError, OutputError, RefusedError
 from audiosep.io.compressed import bitrates_for, mp3_of
 from audiosep.report import write_report
 from audiosep.report.command import command_of
-from audiosep.report.finished import open_finished
+from audiosep.report.finished import open_finished, record_digest
 from audiosep.report.loss_curve import loss_curve
+from audiosep.report.marks import MARK, is_current
 from audiosep.report.pictures import RANGE_DB, ROWS, draw, log_rows
 from audiosep.types import Audio
 
@@ -253,6 +256,32 @@ def test_pictures_do_not_depend_on_where_blocks_end(monkeypatch):
     assert np.abs(whole.spectrogram.astype(int) - parts.spectrogram).max() <= 1
 
 
+@dataclass(frozen=True)
+class Endless:
+    """A recording that is made while it is read."""
+
+    n_samples: int
+    sr: int = 8000
+    n_channels: int = 2
+    peak: float = 1.0
+
+    def part(self, first, last):
+        ramp = np.arange(first, last, dtype=np.float32) / self.n_samples
+        return Audio(samples=np.stack([ramp, -ramp]), sr=self.sr)
+
+
+def test_memory_does_not_grow_with_length():
+    peaks = []
+    for n_samples in (4_000_000, 16_000_000):
+        tracemalloc.start()
+        _, total = draw([Endless(n_samples), Endless(n_samples)])
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert total.highest[-1] == 255
+        assert total.highest[len(total.highest) // 2] == pytest.approx(127, abs=2)
+    assert peaks[1] < 1.1 * peaks[0]
+
+
 @pytest.mark.parametrize("n_samples", [1, 31, 100, 5000])
 def test_short_recordings_have_pictures(n_samples):
     _, total = draw([Audio(samples=files.noise(n_samples), sr=8000)])
@@ -344,6 +373,29 @@ def test_the_command_gives_the_same_bytes(components, tmp_path):
     for stem in record["stems"].values():
         again = (tmp_path / "mix" / stem["file"]).read_bytes()
         assert again == (components / stem["file"]).read_bytes()
+
+
+def test_components_by_themselves_and_grouped_anew(tmp_path, run):
+    source = files.write_sound(tmp_path / "mix.wav")
+    some = ("--components", "3", "--iterations", "2", "--seed", "5")
+    assert run("atoms", source, *some, "-o", tmp_path / "atoms").code == 0
+    atoms = tmp_path / "atoms" / "mix"
+    assert run("report", atoms).code == 0
+    text = (atoms / "report.html").read_text()
+    assert f"audiosep atoms {source} --components 3" in text
+    assert len(data_of(outline(atoms))["components"]) == 3
+    grouped = tmp_path / "grouped"
+    done = run("regroup", atoms, "--move", "1,2=both", "-o", grouped)
+    assert done.code == 0, done.err
+    assert run("report", grouped).code == 0
+    data = data_of(outline(grouped))
+    assert [one["stem"] for one in data["components"]].count("both") == 2
+    assert "Then regroup the components" in (grouped / "report.html").read_text()
+    silent = tmp_path / "silent"
+    assert run("atoms", source, *some, "--sounds", "none", "-o", silent).code == 0
+    done = run("report", silent / "mix")
+    assert done.code == 3
+    assert "no stems to listen to" in done.err
 
 
 def test_loss_curves_speak():
@@ -459,6 +511,37 @@ def test_batch_writes_reports(tmp_path, run):
     assert len(list((tmp_path / "out").rglob("report.html"))) == 2
     after = files.tree(tmp_path / "out" / "a")
     assert {name: after[name] for name in before} == before
+
+
+def test_reports_of_remote_stems(tmp_path, monkeypatch, run):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    with stores.s3_server(tmp_path / "log") as address:
+        for name, value in stores.s3_environment(address).items():
+            monkeypatch.setenv(name, value)
+        store = stores.new_store()
+        store.mkdir("tapes")
+        store.put_file(str(files.write_sound(tmp_path / "mix.wav")), "tapes/mix.wav")
+        source = "s3://tapes/mix.wav"
+        there = ("split", *files.SMALL, source, "-o", "s3://tapes/out", "--report")
+        done = run(*there)
+        assert done.code == 0, done.err
+        assert "s3://tapes/out/mix/report.html" in done.out.splitlines()
+        text = store.cat_file("tapes/out/mix/report.html").decode()
+        assert f"audiosep split {source} --preset" in text
+        record = json.loads(store.cat_file("tapes/out/mix/audiosep.json"))
+        assert text.startswith(MARK + record_digest(record))
+        assert str(tmp_path) not in text
+        done = run(*there)
+        assert done.code == 0
+        assert "use 'audiosep report'" in done.err
+        here = ("split", *files.SMALL, source, "-o", tmp_path / "out", "--report", "--json")
+        page = tmp_path / "out" / "mix" / "report.html"
+        assert json.loads(run(*here).out)["files"]["report.html"] == str(page)
+        assert source in page.read_text()
+        assert is_current(page, page.parent)
+        page.unlink()
+        assert json.loads(run(*here).out)["status"] == "skipped"
+        assert is_current(page, page.parent)
 
 
 def _without(key):

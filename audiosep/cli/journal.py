@@ -78,7 +78,7 @@ def stamp_of(source: Place, options: SplitOptions) -> str:
     state = _state_of(source)
     settings = {name: str(value) for name, value in asdict(options).items()}
     # Where the stems go and how many threads work decides nothing about them.
-    for name in ("out", "exists", "n_threads", "dry_run"):
+    for name in ("out", "exists", "n_threads", "dry_run", "report"):
         settings.pop(name, None)
     text = json.dumps([__version__, state, settings], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from audiosep.cli.single import check_free, said_in_json
 from audiosep.cli.talk import Talk
@@ -11,7 +12,13 @@ from audiosep.cli.wording import counted
 from audiosep.errors import ExitCode, UsageError
 from audiosep.io.naming import display
 
+if TYPE_CHECKING:
+    from audiosep.research.matching import Match
+
 __all__ = ["MatchOptions", "match_recording"]
+
+_TEXT, _SELECTIONS = ".txt", ".selections.txt"
+"""Endings of labels for Audacity, and of a selection table for Raven."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +70,8 @@ def _match(dictionary: Path, source: Path, options: MatchOptions, talk: Talk) ->
         raise UsageError(f"--columns {options.columns!r} is unknown; use {', '.join(TABLES)}.")
     if options.out is not None:
         check_free(options.out)
+        if options.out.suffix.lower() == _TEXT and options.columns != TABLES[0]:
+            raise UsageError("--columns is for tables as CSV; leave it out with a file of labels.")
     say_if_compiling(talk)
     with talk.progress(display(source.name)) as progress:
         match = match_dictionary(
@@ -74,7 +83,9 @@ def _match(dictionary: Path, source: Path, options: MatchOptions, talk: Talk) ->
             n_threads=options.n_threads,
             progress=progress,
         )
-    if options.out is not None:
+    if options.out is not None and options.out.suffix.lower() == _TEXT:
+        _write_stretches(match, dictionary, source, options)
+    elif options.out is not None:
         names, values = table_of(match, options.columns)
         with in_one_step(options.out) as partial:
             write_table(partial, "time_s", match.times_s, names, values)
@@ -98,8 +109,33 @@ def _match(dictionary: Path, source: Path, options: MatchOptions, talk: Talk) ->
     talk.detail(_LEGEND)
     if options.out is not None:
         n_frames = counted(len(match.times_s), "frame")
-        talk.say(f"{display(options.out)}: {options.columns} of {n_frames}")
+        what = "stretches" if options.out.suffix.lower() == _TEXT else options.columns
+        talk.say(f"{display(options.out)}: {what} of {n_frames}")
     return ExitCode.DONE
+
+
+def _write_stretches(match: Match, dictionary: Path, source: Path, options: MatchOptions) -> None:
+    """Write when each sound occurs: for Raven, or as labels for Audacity."""
+    from audiosep.dictionary_files import load_dictionary
+    from audiosep.exports.matches import match_stretches
+    from audiosep.exports.texts import raven_table, stretch_labels
+    from audiosep.io.evidence import write_text
+    from audiosep.io.header import info
+    from audiosep.io.tables import in_one_step
+
+    if options.out is None:
+        return
+    about = info(source)
+    # A stream has no length in its header.
+    end_s = about.duration or options.start + float(match.times_s[-1])
+    if options.duration is not None:
+        end_s = min(end_s, options.start + options.duration)
+    stretches = match_stretches(
+        match, load_dictionary(dictionary), sr=about.sr, start_s=options.start, end_s=end_s
+    )
+    for_raven = options.out.name.lower().endswith(_SELECTIONS)
+    with in_one_step(options.out) as partial:
+        write_text(partial, (raven_table if for_raven else stretch_labels)(stretches))
 
 
 _LEGEND = """\

@@ -217,7 +217,11 @@ class _RemoteTask:
                     copy.whole()
                 outcome = inner.do(job, options)
                 if not options.dry_run:
-                    outcome.entry["files"] |= self._finish(stems, place, fresh=fresh)
+                    report = self._finish(stems, place, fresh=fresh)
+                    outcome.entry["files"] |= report
+                    if not relay.json_lines:
+                        for path in report.values():
+                            relay.result(path)
         relay.tell_results()
         return replace(outcome, entry=relay.translated(outcome.entry), place=place)
 

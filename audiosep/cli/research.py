@@ -124,7 +124,14 @@ def match(
     ],
     source: Recording,
     out: Annotated[
-        Path | None, typer.Option("-o", "--out", metavar="FILE", help="Write a table as CSV.")
+        Path | None,
+        typer.Option(
+            "-o",
+            "--out",
+            metavar="FILE",
+            help="Write a table as CSV; when each sound occurs, as labels for Audacity (.txt) or "
+            "for Raven (.selections.txt).",
+        ),
     ] = None,
     columns: Annotated[
         str,

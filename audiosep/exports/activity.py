@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from scipy.fft import rfft
 
 from audiosep.errors import InputError
 from audiosep.exports.stem_folder import StemFolder
@@ -20,6 +21,7 @@ from audiosep.types import FloatArray
 __all__ = [
     "COMPONENT_DB",
     "Stretch",
+    "bounds_of",
     "component_stretches",
     "merge_runs",
     "stem_stretches",
@@ -188,14 +190,26 @@ def _bounds_of_part(tape: FileTape, start: int, end: int) -> tuple[float, float,
         padded = np.pad(samples, ((0, 0), (0, max(0, wanted - samples.shape[1]))))
         frames = np.lib.stride_tricks.sliding_window_view(padded, n_fft, axis=1)
         kept = frames[:, :: n_fft // 2][:, :n_frames]
-        spectra = np.fft.rfft(kept * window, axis=2)
+        spectra = rfft(kept * window, axis=2)
         power += np.square(np.abs(spectra), dtype=np.float64).sum(axis=1)
-    low_hz, high_hz = _bounds(power.sum(axis=0), tape.sr / n_fft, tape.sr / 2)
+    low_hz, high_hz = bounds_of(power.sum(axis=0), tape.sr / n_fft, tape.sr / 2)
     return low_hz, high_hz, 1 + int(power.sum(axis=1).argmax())
 
 
-def _bounds(power: FloatArray, bin_hz: float, top_hz: float) -> tuple[float, float]:
-    """Between which frequencies the middle 90 % of the energy lie; at least one bin."""
+def bounds_of(power: FloatArray, bin_hz: float, top_hz: float) -> tuple[float, float]:
+    """Find between which frequencies the middle 90 % of the energy lie; at least one bin.
+
+    Parameters
+    ----------
+    power : np.ndarray [shape=(n_bins,)]
+        Energy in each bin.
+    bin_hz, top_hz : float
+        Distance of the bins in Hz, and the highest frequency there is.
+
+    Returns
+    -------
+    low_hz, high_hz : float
+    """
     running = np.cumsum(power, dtype=np.float64)
     if running[-1] <= 0.0:
         return 0.0, top_hz
@@ -233,7 +247,7 @@ def component_stretches(stored: StoredFactorization) -> tuple[Stretch, ...]:
         template = stored.templates[:, k].astype(np.float64)
         if not row.any() or not template.any():
             continue
-        low_hz, high_hz = _bounds(np.square(template), stored.bin_hz, top_hz)
+        low_hz, high_hz = bounds_of(np.square(template), stored.bin_hz, top_hz)
         runs = merge_runs(
             row > row.max() * 10 ** (COMPONENT_DB / 20), BRIDGED_S / frame_s, SHORTEST_S / frame_s
         )

@@ -122,8 +122,10 @@ def export(
             f"threshold_db={threshold_db:g} must be from {_LEAST_THRESHOLD_DB:g} to less than 0."
         )
     opened = open_stems(folder)
-    target, file = _target(opened, formats, None if out is None else Path(os.fspath(out)))
-    name = file.stem if file is not None else track_name(Path(f"{opened.place.resolve().name}.x"))
+    place, file = _place(opened, formats, None if out is None else Path(os.fspath(out)))
+    target = _real(place)
+    home = Path(os.path.abspath(opened.place))  # noqa: PTH100 - links keep their names
+    name = file.stem if file is not None else track_name(Path(f"{home.name}.x"))
     job = _Job(
         contents=Contents(opened, threshold_db),
         name=name,
@@ -140,7 +142,7 @@ def export(
         _check_places(opened, target, names, overwrite=exists == "overwrite")
         move_run(new, target, names, [])
     return Exported(
-        paths={one: tuple(target / entry for entry in plan.names) for one, plan in plans.items()},
+        paths={one: tuple(place / entry for entry in plan.names) for one, plan in plans.items()},
         notes=_lacks(opened, formats),
     )
 
@@ -159,15 +161,15 @@ def _formats(wanted: Sequence[str]) -> tuple[str, ...]:
 # --- where to -----------------------------------------------------------------------------------
 
 
-def _target(
+def _place(
     folder: StemFolder, formats: Sequence[str], out: Path | None
 ) -> tuple[Path, Path | None]:
     """The folder that files go to, and the one file that was named, if any."""
     if out is None:
-        return _real(folder.place), None
+        return folder.place, None
     ending = out.suffix.lower()
     if out.is_dir() or ending not in EXPORT_FORMATS.values():
-        return _real(out), None
+        return out, None
     if len(formats) > 1:
         raise UsageError(
             f"{display(out)} is one file, and {len(formats)} formats are wanted; name a folder."
@@ -177,7 +179,7 @@ def _target(
             f"{display(out)} must end with {EXPORT_FORMATS[formats[0]]} for the format "
             f"{formats[0]}, or be a folder."
         )
-    return _real(out.parent), out
+    return out.parent, out
 
 
 def _real(place: Path) -> Path:
@@ -197,10 +199,9 @@ def _check_places(
         raise UsageError(
             f"two formats would write {display(sorted(twice)[0])}; export them into two folders."
         )
-    own = {os.path.realpath(folder.place / name) for name in folder.kept}
     for name in names:
         path = target / name
-        if os.path.realpath(path) in own:
+        if os.path.realpath(path) in folder.kept:
             raise RefusedError(
                 f"{display(path)} belongs to the stems; choose another place with --out."
             )
@@ -231,9 +232,12 @@ def _labels(job: _Job) -> _Plan:
 
 def _raven(job: _Job) -> _Plan:
     entry = job.file or f"{job.name}.selections.txt"
-    return _Plan(
-        names=(entry,), write=lambda folder: write_text(folder / entry, raven_table(job.contents))
-    )
+
+    def write(folder: Path) -> None:
+        stretches = (*job.contents.stems, *job.contents.components)
+        write_text(folder / entry, raven_table(stretches))
+
+    return _Plan(names=(entry,), write=write)
 
 
 def _csv(job: _Job) -> _Plan:

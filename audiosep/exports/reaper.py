@@ -44,7 +44,7 @@ def reaper_project(contents: Contents, home: Path) -> str:
     """
     folder = contents.folder
     lines = [
-        '<REAPER_PROJECT 0.1 "6.0"',
+        '<REAPER_PROJECT 0.1 "6.0" 0',
         "  RIPPLE 0",
         f"  SAMPLERATE {folder.sr} 1 0",
         f"  TEMPO {_TEMPO} 4 4",

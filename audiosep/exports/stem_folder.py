@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,7 @@ class StemFolder:
     onsets, melody, stored
         What was heard, and the components; None where the method finds none.
     kept : frozenset of str
-        Names of files that the record vouches for, and its own: nothing may replace them.
+        Real paths of the record, what it vouches for, and the recording: nothing may replace them.
     """
 
     place: Path
@@ -115,12 +115,20 @@ def open_stems(folder: str | os.PathLike[str]) -> StemFolder:
         onsets=onsets,
         melody=melody,
         stored=stored,
-        kept=frozenset((RECORD_NAME, *files, *(path.name for path in stems.values()))),
+        kept=_kept(place, record, (RECORD_NAME, *files, *(path.name for path in stems.values()))),
     )
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
+
+
+def _kept(place: Path, record: Mapping[str, Any], names: Iterable[str]) -> frozenset[str]:
+    source = _mapping(record.get("input")).get("path")
+    paths = [place / name for name in names if name.isprintable()]
+    if isinstance(source, str) and source.isprintable():
+        paths.append(Path(source))
+    return frozenset(os.path.realpath(path) for path in paths)
 
 
 def _files(place: Path, stems: Any) -> dict[str, Path]:

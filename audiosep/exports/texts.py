@@ -17,6 +17,7 @@ __all__ = [
     "label_track",
     "label_tracks",
     "raven_table",
+    "stretch_labels",
     "table",
 ]
 
@@ -71,10 +72,22 @@ def label_track(contents: Contents, name: str) -> str:
             _label(one.start_s, one.end_s, f"{one.part}:{note_name(one.pitch)}")
             for one in sorted(contents.notes, key=lambda note: (note.start_s, note.pitch))
         )
-    return _stretches(contents.stems if name == "stems" else contents.components)
+    return stretch_labels(contents.stems if name == "stems" else contents.components)
 
 
-def _stretches(stretches: Iterable[Stretch]) -> str:
+def stretch_labels(stretches: Iterable[Stretch]) -> str:
+    r"""Return stretches as an Audacity label track, in order of time.
+
+    Parameters
+    ----------
+    stretches : iterable of Stretch
+        In any order.
+
+    Returns
+    -------
+    str
+        Two lines each: ``start<TAB>end<TAB>label`` and ``\<TAB>low<TAB>high``.
+    """
     return "".join(
         _label(one.start_s, one.end_s, one.label) + f"\\\t{one.low_hz:.6f}\t{one.high_hz:.6f}\n"
         for one in sorted(stretches, key=lambda stretch: stretch.start_s)
@@ -85,13 +98,13 @@ def _label(start_s: float, end_s: float, text: str) -> str:
     return f"{seconds(start_s)}\t{seconds(end_s)}\t{plain(text)}\n"
 
 
-def raven_table(contents: Contents) -> str:
-    """Return stretches of stems and components as a selection table of Raven.
+def raven_table(stretches: Iterable[Stretch]) -> str:
+    """Return stretches as a selection table of Raven.
 
     Parameters
     ----------
-    contents : Contents
-        Of a folder.
+    stretches : iterable of Stretch
+        In the order of the table.
 
     Returns
     -------
@@ -99,7 +112,7 @@ def raven_table(contents: Contents) -> str:
         Columns divided by tabs, :data:`RAVEN_COLUMNS` in the first line.
     """
     lines = ["\t".join(RAVEN_COLUMNS)]
-    for number, one in enumerate((*contents.stems, *contents.components), start=1):
+    for number, one in enumerate(stretches, start=1):
         fields = (
             *(str(number), _VIEW, str(one.channel), seconds(one.start_s), seconds(one.end_s)),
             *(f"{one.low_hz:.3f}", f"{one.high_hz:.3f}"),

@@ -150,8 +150,8 @@ def _encoder_gain(rate: int, n_channels: int, kbps: int) -> float:
     """What the encoder makes of a level: LAME turns low bit rates down by some tenths of a dB."""
     import soundfile
 
-    tone = np.sin(2 * np.pi * np.arange(rate) / 16).astype(np.float32) / 4
-    block = np.repeat(tone[:, None], n_channels, axis=1)
+    tone = np.sin(2 * np.pi * np.arange(rate) / 16) / 4
+    block = np.repeat(tone[:, None], n_channels, axis=1).astype(np.float32)
     heard, _ = soundfile.read(
         io.BytesIO(_encoded([block], rate, n_channels, kbps, 1.0)), dtype="float32", always_2d=True
     )

@@ -255,7 +255,8 @@
     found("position").value = time;
     const words = `${clock(time)} of ${clock(duration)}`;
     found("position").setAttribute("aria-valuetext", words);
-    found("clock").textContent = `${clock(time)} / ${clock(duration)}`;
+    const tenth = (value) => `.${Math.floor(10 * (value % 1) + 1e-6)}`;
+    found("clock").textContent = `${clock(time)}${tenth(time)} / ${clock(duration)}${tenth(duration)}`;
     for (const row of rows) row.at(time);
   }
 
@@ -332,7 +333,7 @@
     await new Promise((resolve) => { setTimeout(resolve, 0); });
     try {
       await player.load((n, all) => {
-        found("state").textContent = all > 1 ? `Loading the sound, ${n + 1} of ${all} …` : "Loading the sound …";
+        found("state").textContent = `Loading the sound: ${n} of ${all} stems …`;
       });
       found("state").textContent = "";
       found("play").disabled = false;

@@ -38,14 +38,19 @@ const audiosepSound = (() => {
       }
       // Decoding needs no permission to play, and keeps the rate of the stems.
       const decoder = new Offline(1, 1, this.sampleRate);
-      for (const [index, element] of this.elements.entries()) {
-        progress(index, this.elements.length);
-        try {
-          this.buffers.push(await decoder.decodeAudioData(bytesOf(element.textContent).buffer));
-        } catch {
-          throw new Error("This browser cannot decode MP3, so that the stems cannot be played; open the page with another one, or listen to the files beside it.");
-        }
-        element.textContent = ""; // its text is no longer needed
+      let done = 0;
+      progress(done, this.elements.length);
+      try {
+        this.buffers = await Promise.all(this.elements.map(async (element) => {
+          const { buffer } = bytesOf(element.textContent);
+          element.textContent = ""; // its text is no longer needed
+          const decoded = await decoder.decodeAudioData(buffer);
+          done += 1;
+          progress(done, this.elements.length);
+          return decoded;
+        }));
+      } catch {
+        throw new Error("This browser cannot decode MP3, so that the stems cannot be played; open the page with another one, or listen to the files beside it.");
       }
     }
 
