@@ -142,7 +142,9 @@ class Chunked:
         for index, chunk in enumerate(chunks):
             report = _share_of(self.progress, index, len(chunks))
             if index:
-                self.lap("write")  # while the piece before was with whoever asked for it
+                self.lap(
+                    ""
+                )  # no time of ours: while the piece before was with whoever asked for it
             mixture = self.tape.part(chunk.first, chunk.last)
             self.lap("read")
             stems = self._separated(mixture, chunk, len(chunks), learnt, report)
@@ -304,12 +306,12 @@ class _Seen:
         if models.stop is not Stop.SILENT or self.stop is None:
             self.stop = models.stop
         self._factorized(models, own, is_first=first)
-        start_s, offset_s = chunk.start / sr, chunk.first / sr
-        end_s = chunk.end / sr if chunk.fade_out else np.inf
         if models.melody is not None:
-            self.melodies.append(_melody_between(models.melody, offset_s, start_s, end_s))
+            self.melodies.append(
+                _melody_of(models.melody, own, chunk.first, analysis.hop_length, sr)
+            )
         if models.onsets is not None:
-            self.onsets.append(_onsets_between(models.onsets, offset_s, start_s, end_s))
+            self.onsets.append(_onsets_of(models.onsets, chunk, sr))
 
     def _factorized(self, models: SourceModels, own: slice, *, is_first: bool) -> None:
         """Join factorizations where all chunks have the same templates."""
@@ -362,17 +364,26 @@ def _added(
     return np.asarray(both[0] + both[1])
 
 
-def _melody_between(melody: Melody, offset_s: float, start_s: float, end_s: float) -> Melody:
-    times_s = melody.times_s + offset_s
-    here = (times_s >= start_s) & (times_s < end_s)
-    return Melody(times_s=times_s[here], f0_hz=melody.f0_hz[here], strengths=melody.strengths[here])
+def _melody_of(melody: Melody, own: slice, first: int, hop_length: int, sr: int) -> Melody:
+    """Melody of a chunk's own frames, on the time of the recording."""
+    frames = first // hop_length + np.arange(melody.times_s.size)[own]
+    return Melody(
+        # From whole numbers, so that it is the time that the frame has without chunks.
+        times_s=frames.astype(np.float64) * (hop_length / sr),
+        f0_hz=melody.f0_hz[own],
+        strengths=melody.strengths[own],
+    )
 
 
-def _onsets_between(onsets: Onsets, offset_s: float, start_s: float, end_s: float) -> Onsets:
-    times_s = onsets.times_s + offset_s
-    here = np.flatnonzero((times_s >= start_s) & (times_s < end_s))
+def _onsets_of(onsets: Onsets, chunk: Chunk, sr: int) -> Onsets:
+    """Onsets among a chunk's own samples, on the time of the recording."""
+    at = chunk.first + np.rint(onsets.times_s * sr).astype(np.int64)
+    # At the ends of the recording there is no neighbour that would have what lies beyond.
+    here = np.flatnonzero(
+        ((at >= chunk.start) | (not chunk.fade)) & ((at < chunk.end) | (not chunk.fade_out))
+    )
     return Onsets(
-        times_s=times_s[here],
+        times_s=onsets.times_s[here] + chunk.first / sr,
         labels=tuple(onsets.labels[index] for index in here),
         strengths=onsets.strengths[here],
     )

@@ -40,7 +40,10 @@ def no_device(name: str) -> str:
 def problem_of_label(label: object) -> str:
     """Why a label cannot be the name of a file on every system, or nothing."""
     if isinstance(label, str) and no_device(label) != label:
-        return f"the label {_shown(label)} cannot name a stem; use another: Windows keeps it for a device."
+        return (
+            f"the label {_shown(label)} cannot name a stem; use another: Windows keeps it for a "
+            "device."
+        )
     if not isinstance(label, str) or not _may_name_a_file(label):
         return (
             f"the label {_shown(label)} cannot name a stem; use 1 to 64 printable characters "

@@ -21,7 +21,7 @@ __all__ = [
 PROGRAM_BYTES = 140_000_000
 """Memory of the program itself: interpreter, libraries, before anything is separated."""
 
-LEAST_CHUNK_S = 15.0
+LEAST_CHUNK_S = 40.0
 """Shortest chunk that a recording is taken apart in where memory is short."""
 
 _PRUDENCE = 1.1
@@ -147,7 +147,7 @@ def chunk_s_within(
     float or None
         Seconds; None where not even short chunks fit.
     """
-    for chunk_s in (CHUNK_S, *(CHUNK_S / part for part in (2, 4)), LEAST_CHUNK_S):
+    for chunk_s in (CHUNK_S, 70.0, 50.0, LEAST_CHUNK_S):
         if memory_of(preset, n_samples, n_channels, n_stems, sr, chunk_s=chunk_s) <= n_bytes:
             return chunk_s
     return None

@@ -33,9 +33,10 @@ class Clock:
         self._last = time.perf_counter()
 
     def lap(self, name: str) -> None:
-        """End a lap; laps of one name add up."""
+        """End a lap; laps of one name add up, and one without a name is not kept."""
         now = time.perf_counter()
-        self.laps[name] = round(self.laps.get(name, 0.0) + now - self._last, 3)
+        if name:
+            self.laps[name] = round(self.laps.get(name, 0.0) + now - self._last, 3)
         self._last = now
 
 
@@ -167,8 +168,8 @@ def begin(
         clock.lap("choose")
     if chunk_s < min(CHUNK_S, tape.n_samples / tape.sr):
         warnings.append(
-            f"worked in chunks of {chunk_s:g} s, for want of memory; in longer ones the stems "
-            "would be a little different."
+            f"worked in chunks of {chunk_s:g} s, as --max-memory asks for; with chunks of "
+            f"{CHUNK_S:g} s the stems would differ."
         )
     exponent = separator.mask_exponent
     return Run(

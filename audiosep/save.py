@@ -21,15 +21,14 @@ from audiosep.factorization_files import (
     save_factorization,
 )
 from audiosep.io.evidence import (
-    melody_csv,
-    onsets_csv,
     write_drum_midi,
+    write_melody,
     write_midi,
-    write_text,
+    write_onsets,
 )
 from audiosep.io.formats import Format, bits_from, check_format
-from audiosep.io.placing import beside, move_run
 from audiosep.io.header import sha256_of
+from audiosep.io.placing import beside, move_run
 from audiosep.io.tapes import FileTape
 from audiosep.io.writing import Level, Piece, WrittenStems, write, write_pieces
 from audiosep.notes import notes_of
@@ -296,14 +295,14 @@ def _write_evidence(folder: Path, separation: Facts) -> list[str]:
     """Write the melody and the onsets; return the names of the files."""
     files: list[str] = []
     if (melody := separation.melody) is not None:
-        write_text(folder / "melody.csv", melody_csv(melody))
+        write_melody(folder / "melody.csv", melody)
         write_midi(
             folder / "melody.mid",
             [(note.start_s, note.end_s, note.pitch, note.strength) for note in notes_of(melody)],
         )
         files += ["melody.csv", "melody.mid"]
     if (onsets := separation.onsets) is not None:
-        write_text(folder / "onsets.csv", onsets_csv(onsets))
+        write_onsets(folder / "onsets.csv", onsets)
         write_drum_midi(folder / "onsets.mid", onsets)
         files += ["onsets.csv", "onsets.mid"]
     return files

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from audiosep.chunks import CHUNK_S
 from audiosep.dictionary_files import load_dictionary
-from audiosep.errors import ParameterError, RefusedError, UsageError
+from audiosep.errors import OutputError, ParameterError, RefusedError, UsageError
 from audiosep.examples import identity_of
 from audiosep.io.header import sha256_of
 from audiosep.loading import load_mixture, load_tape
@@ -33,7 +33,7 @@ from audiosep.streaming import Stream
 from audiosep.streaming_setup import stream_of
 from audiosep.threads import one_blas_thread
 from audiosep.told import check_told
-from audiosep.types import Audio, Progress, Tape, ignore_progress, whole_number
+from audiosep.types import Audio, Progress, ignore_progress, whole_number
 
 __all__ = ["AUTO", "MOST_COMPONENTS", "MOST_SOURCES", "Separator"]
 
@@ -321,9 +321,9 @@ class Separator:
         fresh : bool
             Refuse to replace anything: `directory` was free when the work began.
         max_memory : int, optional
-            Bytes that may be used beside those of the program itself; by default half of what is
-            free. Where it is short, the recording is taken apart in shorter chunks than otherwise,
-            and the stems differ a little from those made with more.
+            Bytes that may be used beside those of the program itself; by default what is free.
+            Where it is given and short, the recording is taken apart in shorter chunks than
+            otherwise, and the stems differ from those made with more.
 
         Returns
         -------
@@ -337,8 +337,8 @@ class Separator:
             If an array comes without its rate or with `start` or `duration`, a file with a rate,
             or one-shots are wanted where there are no onsets.
         RefusedError
-            If not even short chunks fit into the memory that may be used, or something has appeared
-            at `directory` meanwhile.
+            If it does not fit into the memory that may be used (with `max_memory`, not even in
+            short chunks), or something has appeared at `directory` meanwhile.
         OutputError
             If the stems cannot be written.
         ParameterError
@@ -348,34 +348,39 @@ class Separator:
         progress("read", 0.0)
         loaded = load_tape(source, sr, start=start, duration=duration)
         clock.lap("read")
-        chunk_s = self._chunk_s(loaded.tape, max_memory)
+        tape = loaded.tape
+        chunk_s = self.chunk_s_within(max_memory, tape.n_samples, tape.n_channels, tape.sr)
         own_bits = loaded.about["input"]["bits"]
         check_room(
             Path(os.fspath(directory)),
-            loaded.tape.n_samples,
-            loaded.tape.n_channels,
+            tape.n_samples,
+            tape.n_channels,
             fewest_stems(self.recipe().name, self.n_stems()),
             own_bits if bits is None else bits,
             format,
         )
-        run = begin(self, loaded.tape, loaded.about, clock, chunk_s, progress)
+        run = begin(self, tape, loaded.about, clock, chunk_s, progress)
 
         def facts() -> Facts:
             loaded.check()
             return run.facts()
 
-        with one_blas_thread():
-            return save_pieces(
-                run.chunked.pieces(),
-                loaded.tape,
-                facts,
-                Path(os.fspath(directory)),
-                format,
-                bits,
-                own_bits=own_bits,
-                one_shots=whole_number("one_shots", one_shots, 0),
-                fresh=fresh,
-            )
+        try:
+            with one_blas_thread():
+                return save_pieces(
+                    run.chunked.pieces(),
+                    tape,
+                    facts,
+                    Path(os.fspath(directory)),
+                    format,
+                    bits,
+                    own_bits=own_bits,
+                    one_shots=whole_number("one_shots", one_shots, 0),
+                    fresh=fresh,
+                )
+        except OutputError:
+            loaded.check()  # stems do not add up to a recording that is another one by now
+            raise
 
     def stream(
         self,
@@ -414,21 +419,39 @@ class Separator:
         """
         return stream_of(self, blocks, sr, window_s=window_s, latency_s=latency_s)
 
-    def memory_needed(self, n_samples: int, n_channels: int, sr: int) -> int:
+    def memory_needed(
+        self, n_samples: int, n_channels: int, sr: int, *, chunk_s: float = CHUNK_S
+    ) -> int:
         """Bytes that :meth:`split` takes for a recording, beside those of the program itself."""
-        return memory_of(self.recipe().name, n_samples, n_channels, self.n_stems(), sr)
+        name = self.recipe().name
+        return memory_of(name, n_samples, n_channels, self.n_stems(), sr, chunk_s=chunk_s)
 
-    def _chunk_s(self, tape: Tape, max_memory: int | None) -> float:
-        """Longest chunk that fits into the memory that may be used."""
+    def chunk_s_within(
+        self, max_memory: int | None, n_samples: int, n_channels: int, sr: int
+    ) -> float:
+        """Longest chunk in seconds that fits into the memory that may be used.
+
+        Without a limit it is always the same, so that stems do not depend on the machine.
+
+        Raises
+        ------
+        RefusedError
+            If what is needed is more than may be used, or than is free.
+        """
+        about = (n_samples, n_channels, sr)
         if max_memory is None:
-            free = available_bytes()
-            if free is None:
+            free, needed = available_bytes(), self.memory_needed(*about)
+            if free is None or needed <= free:
                 return CHUNK_S
-            max_memory = free // 2
-        about = (self.recipe().name, tape.n_samples, tape.n_channels, self.n_stems(), tape.sr)
-        chunk_s = chunk_s_within(max_memory, *about)
+            raise RefusedError(
+                f"taking it apart takes about {needed / 1e6:.0f} MB of memory and "
+                f"{free / 1e6:.0f} MB are free; free some, or have it done in shorter chunks with "
+                f"--max-memory {max(1, round(0.9 * free / 1e6))}M."
+            )
+        name = self.recipe().name
+        chunk_s = chunk_s_within(max_memory, name, n_samples, n_channels, self.n_stems(), sr)
         if chunk_s is None:
-            least = memory_of(*about, chunk_s=LEAST_CHUNK_S)
+            least = self.memory_needed(*about, chunk_s=LEAST_CHUNK_S)
             raise RefusedError(
                 f"taking it apart takes about {least / 1e6:.0f} MB of memory, even in short "
                 f"chunks, and {max_memory / 1e6:.0f} MB may be used; free some, or allow more with "

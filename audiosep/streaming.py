@@ -59,11 +59,12 @@ class Stream:
         What iterating goes through: each as for :meth:`feed`.
     window_s : float
         Window in seconds, 0.001 to 10; the power of two nearest to it in samples is used. A shorter
-        one has less latency, and tells tones apart less well.
+        one has less latency; whether it tells sources apart less well depends on them.
     latency_s : float, optional
         Wanted latency in seconds, by default about that of the window, and not longer; the power of
         two nearest to it in samples is used. Where it is shorter, frames are weighted towards their
-        ends, which costs time; for tones that serves better than a shorter window.
+        ends, which costs time; whether that serves better than a shorter window depends on the
+        sound.
     exponent : float, optional
         Of the masks, 0.1 to 10; by default 1, or what training finds best.
     n_updates : int > 0
@@ -182,6 +183,7 @@ class Stream:
         """
         if self._blocks is None:
             raise UsageError("this stream was given no blocks; give them, or call feed with each.")
+        self._begin()  # whoever left an earlier iteration has left half a sound behind
         for block in self._blocks:
             yield self.feed(block)
         yield self.end()

@@ -6,13 +6,14 @@ import operator
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from audiosep.errors import InputError, ParameterError
 from audiosep.evidence import Melody, Onsets
+from audiosep.tape import Tape
 
 __all__ = [
     "Audio",
@@ -36,7 +37,6 @@ Progress = Callable[[str, float], None]
 
 MAX_SAMPLE_RATE = 4_000_000
 MIN_SAMPLE_RATE = 100
-
 
 _BLOCK = 1024
 """Frames that are worked on at once where whole recordings would need room for copies."""
@@ -143,34 +143,6 @@ class Audio:
     def part(self, first: int, last: int) -> Audio:
         """Samples from `first` up to, but without, `last`; not copied."""
         return Audio(samples=self.samples[:, first:last], sr=self.sr)
-
-
-class Tape(Protocol):
-    """A recording that is read part by part: an :class:`Audio`, or a file of any length."""
-
-    @property
-    def sr(self) -> int:
-        """Sample rate in Hz."""
-        ...
-
-    @property
-    def n_channels(self) -> int:
-        """Number of channels."""
-        ...
-
-    @property
-    def n_samples(self) -> int:
-        """Length in samples."""
-        ...
-
-    @property
-    def peak(self) -> float:
-        """Largest absolute sample."""
-        ...
-
-    def part(self, first: int, last: int) -> Audio:
-        """Samples from `first` up to, but without, `last`."""
-        ...
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -13,6 +13,7 @@ from audiosep.errors import InputError
 from audiosep.io.header import info, sha256_of
 from audiosep.io.reading import scan_recording
 from audiosep.io.tapes import FileTape
+from audiosep.io.urls import is_url
 from audiosep.io.writing import differences_of
 from audiosep.save import RECORD_NAME, read_record
 from audiosep.types import Tape
@@ -21,6 +22,9 @@ __all__ = ["Verified", "verify"]
 
 _DEEPEST_DB = -300.0
 _LARGEST_FLOAT_DIFFERENCE = 1e-6
+_MOST_DB = 1000.0
+_MOST_S = 1e9
+_MOST_SHOWN = 60
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +98,7 @@ def verify(
     problems = [words for name, entry in entries.items() if (words := _wrong(place, name, entry))]
     if not stems:
         problems.append("the record names no stem.")
+    problems += _odd(record, about)
     notes: list[str] = []
     null_test_db = None
     if not problems:
@@ -116,6 +121,36 @@ def _mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
+def _odd(record: Mapping[str, Any], about: Mapping[str, Any]) -> list[str]:
+    """Entries that are needed here and that no separation writes."""
+    path, start, duration = (about.get(key) for key in ("path", "start", "duration"))
+    null_test_db = record.get("null_test_db")
+    looked_at = (
+        ("input.path", path, path is None or isinstance(path, str)),
+        ("input.start", start, start is None or _is_number(start, 0.0, _MOST_S)),
+        (
+            "input.duration",
+            duration,
+            duration is None or (_is_number(duration, 0.0, _MOST_S) and duration > 0),
+        ),
+        (
+            "null_test_db",
+            null_test_db,
+            null_test_db is None or _is_number(null_test_db, -_MOST_DB, _MOST_DB),
+        ),
+    )
+    return [
+        f"the record was damaged or edited: {name} cannot be {repr(value)[:_MOST_SHOWN]}."
+        for name, value, is_usual in looked_at
+        if not is_usual
+    ]
+
+
+def _is_number(value: Any, low: float, high: float) -> bool:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and low <= value <= high
+
+
 def _wrong(place: Path, name: str, entry: Mapping[str, Any]) -> str | None:
     """What is wrong with a file, if anything."""
     if Path(name).name != name or name in ("", "..") or "\0" in name:
@@ -126,6 +161,8 @@ def _wrong(place: Path, name: str, entry: Mapping[str, Any]) -> str | None:
         return f"{name} is missing."
     except OSError as error:
         return f"{name} cannot be read: {error.strerror}."
+    except UnicodeEncodeError:
+        return f"the record names {name!r}, which cannot be a file."
     if digest != entry.get("sha256"):
         return f"{name} is damaged or was edited since it was written."
     return None
@@ -154,10 +191,11 @@ def _recording(
 ) -> Tape | None:
     """The recording, if it is where it was, or where it is said to be."""
     told = mixture is not None
-    path = Path(os.fspath(mixture if mixture is not None else about.get("path") or ""))
+    kept = about.get("path") or ""
+    path = Path(os.fspath(kept if mixture is None else mixture))
     lost = "so that it cannot be told whether the stems add up to it"
-    if not told and not path.is_file():
-        notes.append(f"the recording is no longer at {path}, {lost}; name it with --mixture.")
+    if not told and not os.path.isfile(path):  # noqa: PTH113 - whatever the name, no error
+        notes.append(f"{_whereabouts(kept, lost)}.")
         return None
     try:
         same = sha256_of(path) == about.get("sha256")
@@ -173,6 +211,21 @@ def _recording(
         notes.append(f"{path} is another file by now, {lost}; name it with --mixture.")
         return None
     return FileTape.of(path, scan)
+
+
+def _whereabouts(kept: str, lost: str) -> str:
+    """Why a recording is not where its record says."""
+    if not kept:
+        return f"the stems were made of samples in memory, not of a file, {lost}"
+    if is_url(kept):
+        there = f"the recording is remote, at {kept}, {lost}"
+        return f"{there}; copy it here and name it with --mixture"
+    if not Path(kept).is_absolute():
+        return (
+            f"the recording was given as {kept}, which is not below the current folder, {lost}; "
+            "verify in the folder in which it was separated, or name it with --mixture"
+        )
+    return f"the recording is no longer at {kept}, {lost}; name it with --mixture"
 
 
 def _sum(

@@ -125,6 +125,7 @@ def label(item) -> str:
 # --- components ------------------------------------------------------------------------------
 
 
+NO_NAME = ("source",)
 ALLOWED = {
     "kick": ("low", "percussive"),
     **dict.fromkeys(("snare", "hihat"), ("percussive",)),
@@ -184,7 +185,7 @@ def naming(item: Components) -> Values:
     )
     kinds = [re.sub(r"-\d+$", "", name) for name in names]
     return [
-        ("all", float(kinds[place] in (ALLOWED.get(source, ("source",)) if gain > 0 else "source")))
+        ("all", float(kinds[place] in (ALLOWED.get(source, NO_NAME) if gain > 0 else NO_NAME)))
         for place, source, gain in item.gains
     ]
 
@@ -233,40 +234,12 @@ def counts_by_power(fitted, layout, n_wanted: int | None) -> list[int]:
 
 
 def talker_knobs() -> list[Knob]:
-    shares = Knob(
-        name="share of other talkers",
-        unit="dB",
-        present="1/2",
-        patches={
-            words: {f"{SPEECH}:_talkers": talkers_with(*counts)} if counts != (1, 1) else {}
-            for words, counts in {
-                "1/2": (1, 1),
-                "0": (1, 0),
-                "1/4": (3, 1),
-                "3/4": (1, 3),
-                "1": (0, 1),
-            }.items()
-        },
-    )
+    ratios = [(1, 0), (3, 1), (1, 1), (1, 3), (0, 1)]
     pitches = [(1.0,), (0.97, 1.0, 1.03), (0.88, 1.0, 1.13), (0.8, 0.9, 1.0, 1.11, 1.25)]
-    return [shares, constant(SPEECH, "OWN_PITCHES", pitches)]
-
-
-def talkers_with(n_own: int, n_others: int) -> Callable:
-    """The talkers of the method, each half of them so many times."""
-    speech = import_module(SPEECH)
-    halves = speech._talkers
-
-    def talkers(own, *rest):
-        both = halves(own, *rest)
-        if own is None:
-            return both
-        distinct = len(speech.OWN_PITCHES)
-        again = (at for at, one in enumerate(both) if one is not both[at % distinct])
-        first = next(again)
-        return both[:first] * n_own + both[first:] * n_others
-
-    return talkers
+    return [
+        constant(SPEECH, "OWN_TO_OTHERS", ratios),
+        constant(SPEECH, "OWN_PITCHES", pitches),
+    ]
 
 
 def sure_knobs() -> list[Knob]:
@@ -315,7 +288,10 @@ SETTINGS = {
 @contextmanager
 def patched(patches: dict[str, object]) -> Iterator[None]:
     """Put values into modules, and the old ones back."""
-    places = [(import_module(m), n, v) for (m, n), v in zip_split(patches)]
+    places = []
+    for place, value in patches.items():
+        module, name = place.split(":")
+        places.append((import_module(module), name, value))
     before = [(module, name, getattr(module, name)) for module, name, _ in places]
     try:
         for module, name, value in places:
@@ -324,10 +300,6 @@ def patched(patches: dict[str, object]) -> Iterator[None]:
     finally:
         for module, name, value in before:
             setattr(module, name, value)
-
-
-def zip_split(patches: dict[str, object]) -> list[tuple[list[str], object]]:
-    return [(place.split(":"), value) for place, value in patches.items()]
 
 
 @contextmanager
@@ -404,8 +376,10 @@ def main() -> None:
     rows = []
     with fitted_once():
         for knobs, measure in setting.parts:
-            for knob in knobs():
-                rows.append(table_row(arguments.setting, knob, try_knob(knob, items, measure)))
+            rows += [
+                table_row(arguments.setting, knob, try_knob(knob, items, measure))
+                for knob in knobs()
+            ]
     print("\n" + "\n".join(rows))
 
 

@@ -5,8 +5,8 @@
     python scripts/bench_components.py regroup [--seconds 180] [--stems 5]
 
 CORPUS holds ``<kind>/<item>/{mixture,ref_*}.flac``. Each stem is compared with the reference it
-fits best (one to one): the grouping is blind, the comparison is not. Thresholds were read
-off both halves, CHOOSE and CONFIRM: the second confirms nothing about them.
+fits best (one to one): the grouping is blind, the comparison is not. Thresholds were first read off
+both halves; bench_choice.py chose them again on CHOOSE alone, and they stayed.
 """
 
 from __future__ import annotations

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from audiosep import Separator, chunked, memory, methods, regroup, separate
 from audiosep.chunked import Chunked
-from audiosep.errors import RefusedError, UsageError
+from audiosep.chunks import chunks_of
+from audiosep.errors import InputError, RefusedError, UsageError
 from audiosep.methods import Learnt, MethodSettings
 from audiosep.types import Audio, Factorization, Grouping, Melody, Onsets, SourceModels, Stop
 
@@ -164,6 +165,41 @@ def test_what_was_heard_is_joined_on_the_time_of_the_recording():
     assert found.losses == (15.0, 5.0)  # sums
 
 
+@settings(max_examples=60, deadline=None)
+@given(
+    sr=st.sampled_from([8000, 22_050, 44_100, 48_000, 96_000]),
+    hop_length=st.sampled_from([128, 441, 512, 1024]),
+    duration_s=st.floats(0.1, 700.0),
+    chunk_s=st.floats(0.5, 100.0),
+)
+def test_frames_and_strokes_at_bounds_are_there_once(sr, hop_length, duration_s, chunk_s):
+    """No time is lost or doubled by rounding, wherever the bounds are."""
+    n_samples = round(duration_s * sr)
+    chunks = chunks_of(n_samples, sr, hop_length, max(chunk_s, duration_s / 30))
+    times_s, strokes_s, hit = [], [], []
+    for chunk in chunks:
+        n_frames = 1 + (chunk.last - chunk.first) // hop_length
+        own = chunked._own_frames(chunk, hop_length, n_samples)
+        ones = np.ones(n_frames)
+        local = Melody(times_s=np.arange(n_frames) * (hop_length / sr), f0_hz=ones, strengths=ones)
+        melody = chunked._melody_of(local, own, chunk.first, hop_length, sr)
+        times_s.append(melody.times_s)
+        # Strokes on every bound and beside it, as each chunk hears them.
+        marks = np.array([b for c in chunks[1:] for b in (c.start - 1, c.start, c.start + 1)])
+        marks = marks[(marks >= chunk.first) & (marks < chunk.last)]
+        hit.append(marks)
+        onsets = Onsets(
+            times_s=(marks - chunk.first) / sr,
+            labels=("kick",) * len(marks),
+            strengths=np.ones(len(marks)),
+        )
+        strokes_s.append(chunked._onsets_of(onsets, chunk, sr).times_s)
+    whole = np.arange(1 + n_samples // hop_length) * (hop_length / sr)
+    np.testing.assert_array_equal(np.concatenate(times_s), whole)
+    expected = np.unique(np.concatenate(hit))
+    np.testing.assert_array_equal(np.rint(np.concatenate(strokes_s) * sr), expected)
+
+
 def test_other_stems_in_another_chunk_are_a_bug():
     with pytest.raises(AssertionError, match="not"):
         run(files.noise(9 * SR), "fickle")
@@ -283,7 +319,7 @@ def test_a_stem_beyond_the_range_in_a_later_chunk(tmp_path, monkeypatch):
     sf.write(tmp_path / "loud.wav", mixture.T, SR, subtype="PCM_16")
     monkeypatch.setattr(chunked, "render", twice_and_less(chunked.render))
     separator = Separator(preset="components", max_iter=2)
-    monkeypatch.setattr("audiosep.separator.chunk_s_within", lambda *_, **__: 1.0)
+    monkeypatch.setattr(Separator, "chunk_s_within", lambda *_, **__: 1.0)
     saved = separator.split(tmp_path / "loud.wav", tmp_path / "out")
     assert saved.record["bits"] == "float"
     assert any("beyond the 16-bit range" in words for words in saved.record["warnings"])
@@ -315,13 +351,39 @@ def test_short_memory_makes_shorter_chunks_and_says_so(long_recording, tmp_path)
     assert few < enough
     saved = separator.split(long_recording, tmp_path / "short", max_memory=few)
     assert saved.record["analysis"]["chunk_s"] < 100
-    assert any("for want of memory" in words for words in saved.record["warnings"])
+    assert any("--max-memory asks" in words for words in saved.record["warnings"])
     assert saved.record["null_test_db"] == -300.0
 
 
 def test_too_little_memory_is_refused_before_any_work(long_recording, tmp_path):
     with pytest.raises(RefusedError, match=r"--max-memory"):
         Separator(preset="stems").split(long_recording, tmp_path / "out", max_memory=1000)
+    assert not (tmp_path / "out").exists()
+
+
+def test_stems_never_depend_on_what_is_free(long_recording, tmp_path, monkeypatch):
+    """Too little is refused, with what to do; nobody gets other stems unasked."""
+    separator = Separator(preset="stems")
+    monkeypatch.setattr("audiosep.separator.available_bytes", lambda: 1000)
+    monkeypatch.setattr("audiosep.separator.memory_of", lambda *_, **__: 2000)
+    with pytest.raises(RefusedError, match=r"are free; free some, or .* --max-memory"):
+        separator.split(long_recording, tmp_path / "out")
+    monkeypatch.setattr("audiosep.separator.available_bytes", lambda: 2000)
+    assert separator.chunk_s_within(None, 10**7, 2, LONG_SR) == 100.0
+
+
+def test_a_long_recording_that_changes_is_no_broken_disk(tmp_path):
+    t = np.arange(101 * LONG_SR) / LONG_SR
+    tone = 0.2 * np.sin(2 * np.pi * 300 * t)
+    path = tmp_path / "a.wav"
+    sf.write(path, tone, LONG_SR, subtype="PCM_16")
+
+    def meanwhile(stage, done):
+        if stage == "separate" and done > 0.5:
+            sf.write(path, tone[::-1], LONG_SR, subtype="PCM_16")
+
+    with pytest.raises(InputError, match="changed while it was read"):
+        Separator(preset="components", max_iter=2).split(path, tmp_path / "out", progress=meanwhile)
     assert not (tmp_path / "out").exists()
 
 

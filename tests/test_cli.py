@@ -18,6 +18,7 @@ import typer.main
 
 import audiosep
 from audiosep import cli
+from audiosep.alignment import LONGEST_S
 from audiosep.cli.app import app
 from audiosep.cli.wording import OPTION_OF, words_of
 from audiosep.dictionary_files import load_builtin, save_dictionary
@@ -885,6 +886,17 @@ def test_dry_run_says_what_the_real_run_would_say(inside, arguments, code):
     assert split(inside, "a.wav", "--dry-run", *arguments) == real
     (entry,) = lines(split(inside, "a.wav", "--dry-run", "--json", *arguments).out)
     assert entry["status"] == "failed"
+
+
+def test_a_dry_run_refuses_what_is_too_long_for_a_score(inside):
+    sr = 100  # hours in a small file
+    Path("score.txt").write_text("0\t1\tflute:C4\n")
+    sf.write("night.wav", np.zeros(round((LONGEST_S + 60) * sr), np.int16), sr)
+    arguments = ("split", "--preset", "score", "--score", "score.txt", "night.wav", "--dry-run")
+    ended = inside(*arguments)
+    assert ended.code == 5
+    assert "too long to align" in ended.err
+    assert inside(*arguments, "--duration", LONGEST_S - 60).code == 0
 
 
 # Several recordings

@@ -7,6 +7,8 @@ import json
 import os
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 from typer.testing import CliRunner
 
@@ -45,6 +47,13 @@ def test_what_is_optional_and_missing_is_named_with_its_remedy(monkeypatch):
     assert code == 0
     assert found["[s3]"]["status"] == "optional"
     assert "pip install 'audiosep[s3]'" in found["[s3]"]["words"]
+
+
+def test_every_extra_for_users_is_told_of():
+    project = Path(__file__).parents[1] / "pyproject.toml"
+    extras = tomllib.loads(project.read_text())["project"]["optional-dependencies"]
+    _, found = findings()
+    assert {f"[{extra}]" for extra in extras} - set(found) == {"[test]", "[lint]"}
 
 
 def test_little_memory_is_a_warning(monkeypatch):

@@ -1,12 +1,12 @@
 import csv
-import io
+import tracemalloc
 
 import mido
 import numpy as np
 import pytest
 
 from audiosep.errors import OutputError, ParameterError
-from audiosep.io.evidence import melody_csv, onsets_csv, write_drum_midi, write_midi
+from audiosep.io.evidence import write_drum_midi, write_melody, write_midi, write_onsets
 from audiosep.types import Melody, Onsets
 
 
@@ -73,12 +73,14 @@ def test_nothing_heard_is_an_empty_file_that_can_be_read(tmp_path):
     nothing = onsets()
     write_drum_midi(tmp_path / "none.mid", nothing)
     assert played(tmp_path / "none.mid") == ([], [])
-    assert onsets_csv(nothing) == "time_s,label,strength\n"
+    write_onsets(tmp_path / "none.csv", nothing)
+    assert (tmp_path / "none.csv").read_bytes() == b"time_s,label,strength\n"
 
 
-def test_tables_read_back():
-    text = onsets_csv(onsets((0.25, "kick", 1.0), (0.5, 'a,"b"', 0.25)))
-    rows = list(csv.DictReader(io.StringIO(text)))
+def test_tables_read_back(tmp_path):
+    write_onsets(tmp_path / "o.csv", onsets((0.25, "kick", 1.0), (0.5, 'a,"b"', 0.25)))
+    with (tmp_path / "o.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
     assert rows == [
         {"time_s": "0.2500", "label": "kick", "strength": "1.0000"},
         {"time_s": "0.5000", "label": 'a,"b"', "strength": "0.2500"},
@@ -86,12 +88,27 @@ def test_tables_read_back():
     voice = Melody(
         times_s=np.array([0.0, 0.01]), f0_hz=np.array([0.0, 440.0]), strengths=np.array([0.0, 1.0])
     )
-    assert melody_csv(voice) == "time_s,f0_hz,strength\n0.0000,0.00,0.0000\n0.0100,440.00,1.0000\n"
+    write_melody(tmp_path / "m.csv", voice)
+    lines = b"time_s,f0_hz,strength\n0.0000,0.00,0.0000\n0.0100,440.00,1.0000\n"
+    assert (tmp_path / "m.csv").read_bytes() == lines
+
+
+def test_writing_a_long_melody_takes_no_room_of_its_size(tmp_path):
+    n = 50_000
+    voice = Melody(times_s=np.arange(n) / 100, f0_hz=np.full(n, 220.0), strengths=np.ones(n))
+    tracemalloc.start()
+    write_melody(tmp_path / "m.csv", voice)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert (tmp_path / "m.csv").stat().st_size > 20 * n
+    assert most < 4 * n
 
 
 def test_a_folder_that_is_not_there_is_said(tmp_path):
     with pytest.raises(OutputError, match=r"cannot write x\.mid"):
         write_drum_midi(tmp_path / "no" / "x.mid", onsets())
+    with pytest.raises(OutputError, match=r"cannot write x\.csv"):
+        write_onsets(tmp_path / "no" / "x.csv", onsets())
 
 
 @pytest.mark.parametrize(

@@ -68,10 +68,10 @@ def test_memory_grows_up_to_a_chunk_and_then_no_more(preset):
 
 def test_chunks_get_shorter_with_less_memory():
     about = ("stems", HOUR, 2, 3, SR)
-    sizes = [memory_of(*about, chunk_s=chunk_s) for chunk_s in (CHUNK_S, 50.0, LEAST_CHUNK_S)]
+    sizes = [memory_of(*about, chunk_s=chunk_s) for chunk_s in (CHUNK_S, 70.0, LEAST_CHUNK_S)]
     assert sizes == sorted(sizes, reverse=True)
     assert chunk_s_within(sizes[0], *about) == CHUNK_S
-    assert chunk_s_within(sizes[0] - 1, *about) == 50.0
+    assert chunk_s_within(sizes[0] - 1, *about) == 70.0
     assert chunk_s_within(sizes[2], *about) == LEAST_CHUNK_S
     assert chunk_s_within(sizes[2] - 1, *about) is None
 

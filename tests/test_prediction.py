@@ -176,6 +176,23 @@ def test_one_small_recording_is_told_by_its_own_line_only(tmp_path, capsys):
     assert not capsys.readouterr().err
 
 
+def test_nobody_knows_how_fast_a_cluster_is(tmp_path, capsys):
+    forecast = Forecast(talk=Talk(), jobs=None)
+    for number in range(20):
+        forecast.add(planned(tmp_path / f"{number}", 3600.0, 240.0, 1.0))
+    forecast.tell()
+    assert capsys.readouterr().err == ("audiosep: 20 recordings, 20 h of sound: 20 MB of stems\n")
+
+
+def test_a_disk_is_one_however_its_folders_are_spelled(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("there").mkdir()
+    forecast = Forecast(talk=Talk())
+    for place in (Path("there"), Path("new/a"), tmp_path / "there", tmp_path / "b"):
+        forecast.add(planned(place, 1.0, 1.0, 1.0))
+    assert list(forecast.room.values()) == [4_000_000]
+
+
 def dry_run(monkeypatch, capsys, *arguments):
     monkeypatch.setattr(sys, "argv", ["audiosep", "split", *arguments, "--dry-run"])
     with pytest.raises(SystemExit) as ended:

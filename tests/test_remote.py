@@ -201,6 +201,7 @@ def test_the_extra_is_named_where_it_is_missing(here, split, monkeypatch, missin
     from fsspec.registry import _registry
 
     monkeypatch.delitem(_registry, "s3", raising=False)
+    monkeypatch.delitem(sys.modules, "fsspec.core", raising=False)  # of an earlier test
     monkeypatch.setitem(sys.modules, missing, None)
     ended = split("s3://bucket/x.wav", talk=Talk())
     assert ended.code == 2

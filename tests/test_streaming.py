@@ -488,6 +488,18 @@ def test_what_a_stream_cannot_use_is_refused_before_it_begins(band):
         audiosep.Separator(examples={"bass": sound, "other": silent}).stream(sr=SR)
 
 
+def test_an_iteration_that_was_broken_off_leaves_nothing_to_the_next(known, wide):
+    blocks = np.array_split(wide, 40, axis=1)
+    stream = Stream(known, SR, blocks)
+    whole = list(stream)
+    for _ in itertools.islice(stream, 2):
+        pass
+    again = list(stream)
+    for part, same in zip(whole, again, strict=True):
+        for name, stem in part.items():
+            np.testing.assert_array_equal(same[name], stem)
+
+
 def test_a_stream_without_blocks_cannot_be_iterated_over(known):
     with pytest.raises(UsageError, match="feed"):
         next(iter(Stream(known, SR)))

@@ -12,8 +12,9 @@ import soundfile as sf
 from typer.testing import CliRunner
 
 from audiosep import Separator
+from audiosep.cli import verify as verify_command
 from audiosep.cli.app import app
-from audiosep.errors import InputError
+from audiosep.errors import InputError, UsageError
 from audiosep.verification import verify
 
 SR = 8000
@@ -137,6 +138,41 @@ def test_a_recording_that_moved(here, written, tmp_path):
     assert (code, err) == (0, "")
 
 
+def test_a_recording_named_relative_to_another_folder(here, written, monkeypatch, tmp_path):
+    change(here, input=record_of(here)["input"] | {"path": "mix.wav"})
+    monkeypatch.chdir(tmp_path)
+    note = verify(here).notes[0]
+    assert "was given as mix.wav" in note
+    assert "--mixture" in note
+    monkeypatch.chdir(written)
+    assert verify(here).null_test_db == -300.0
+
+
+@pytest.mark.parametrize("address", ["s3://takes/mix.wav", "https://takes.example/mix.wav"])
+def test_a_recording_that_is_remote(here, address):
+    change(here, input=record_of(here)["input"] | {"path": address})
+    found = verify(here)
+    assert found.is_whole
+    assert f"is remote, at {address}," in found.notes[0]
+    assert "copy it here and name it with --mixture" in found.notes[0]
+
+
+def test_stems_of_samples_in_memory(tmp_path):
+    Separator(preset="components", max_iter=2).split(files.noise(3000), tmp_path / "out", SR)
+    found = verify(tmp_path / "out")
+    assert found.is_whole
+    assert "samples in memory" in found.notes[0]
+
+
+def test_one_recording_named_for_two_folders(here, written):
+    shutil.copytree(here, here.parent / "second")
+    arguments = ["verify", str(here.parent), "--mixture", str(written / "mix.wav")]
+    result = CliRunner().invoke(app, arguments)
+    assert isinstance(result.exception, UsageError)
+    assert "2 folders of stems" in str(result.exception)
+    assert result.stdout == ""
+
+
 def test_another_recording(here, tmp_path):
     other = tmp_path / "other.wav"
     sf.write(other, files.noise(3000, seed=9).T, SR, subtype="PCM_16")
@@ -181,6 +217,69 @@ def test_records_of_any_shape(here, record):
         assert record in ("[]", "null")
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"input.path": 5},
+        {"input.path": ["mix.wav"]},
+        {"input.start": "x"},
+        {"input.start": -1},
+        {"input.start": float("nan")},
+        {"input.duration": 0},
+        {"input.duration": True},
+        {"input.duration": {}},
+        {"null_test_db": 1e9},
+        {"null_test_db": "deep"},
+        {"null_test_db": float("-inf")},
+        {"null_test_db": 10**400},
+    ],
+)
+def test_an_odd_entry_is_a_problem_and_stops_no_other_folder(here, odd):
+    shutil.copytree(here, here.parent / "second")
+    ((name, value),) = odd.items()
+    if name.startswith("input."):
+        change(here, input=record_of(here)["input"] | {name.removeprefix("input."): value})
+    else:
+        change(here, **odd)
+    (problem,) = verify(here).problems
+    assert f"{name} cannot be" in problem
+    code, out, err = run(here.parent)
+    assert code == 1
+    assert f"{name} cannot be" in err
+    assert "second: " in out
+
+
+@pytest.mark.parametrize("path", ["", "n" * 5000, "a\0b.wav", "\ud800.wav", "/", ".."])
+def test_a_recording_that_cannot_be_where_it_is_said_to_be(here, path):
+    change(here, input=record_of(here)["input"] | {"path": path})
+    found = verify(here)
+    assert found.is_whole
+    assert len(found.notes) == 1
+
+
+def test_whatever_happens_in_a_folder_stops_no_other(here, monkeypatch):
+    shutil.copytree(here, here.parent / "second")
+    real = verify_command.verify
+
+    def broken(folder, mixture):
+        if folder == here:
+            raise ZeroDivisionError("of its own")
+        return real(folder, mixture)
+
+    monkeypatch.setattr(verify_command, "verify", broken)
+    code, out, err = run(here.parent)
+    assert code == 1
+    assert "cannot be checked (ZeroDivisionError: of its own); please report it." in err
+    assert "second: " in out
+
+
+def test_a_name_that_no_file_can_have(here):
+    stems = record_of(here)["stems"]
+    next(iter(stems.values()))["file"] = "\ud800.wav"
+    change(here, stems=stems)
+    assert any("cannot be a file" in problem for problem in verify(here).problems)
+
+
 def test_a_tree_of_which_one_folder_is_broken(here):
     shutil.copytree(here, here.parent / "second")
     stems_of(here)[1].unlink()
@@ -201,9 +300,9 @@ def test_rounding_before_a_stem_left_the_range_is_no_damage(tmp_path, monkeypatc
     mixture[:, 3 * SR :] *= 1.9
     sf.write(tmp_path / "loud.wav", mixture.T.astype(np.float32), SR, subtype="FLOAT")
     monkeypatch.setattr(chunked, "render", twice_and_less(chunked.render))
-    monkeypatch.setattr("audiosep.separator.chunk_s_within", lambda *_, **__: 1.0)
+    monkeypatch.setattr(Separator, "chunk_s_within", lambda *_, **__: 1.0)
     saved = Separator(preset="components", max_iter=2).split(
-        tmp_path / "loud.wav", tmp_path / "out", bits=16
+        tmp_path / "loud.wav", tmp_path / "out", bits=16, max_memory=10**9
     )
     assert saved.record["bits"] == "float"
     assert -100 < saved.record["null_test_db"] < -80

@@ -36,7 +36,7 @@ def check_addresses(arguments: Sequence[str]) -> None:
     if not any("://" in text for text in arguments):
         return
     # Only now: what it is part of takes time to load.
-    from audiosep.io.urls import is_url
+    from audiosep.io.urls import Url, is_url
 
     command = next((text for text in arguments if not text.startswith("-")), "")
     before = ""
@@ -48,12 +48,12 @@ def check_addresses(arguments: Sequence[str]) -> None:
         if is_url(address) and option not in _WORDS:
             if command not in _REMOTE:
                 raise UsageError(
-                    f"{address} is an address, and 'audiosep {command}' takes files on this "
+                    f"{Url(address)} is an address, and 'audiosep {command}' takes files on this "
                     "computer only; copy it here first, and the result there."
                 )
             if option in _LOCAL:
                 raise UsageError(
-                    f"{address} is an address, and {option} takes files on this computer only; "
-                    "copy it here first."
+                    f"{Url(address)} is an address, and {option} takes files on this computer "
+                    "only; copy it here first."
                 )
         before = text

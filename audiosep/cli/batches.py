@@ -177,7 +177,7 @@ def do_batch(
         code = say_status(_part_of(plan, options), journal.read(), out, talk)
         return ExitCode.SOME_FAILED if tally.failures else code
     if dry_run:
-        forecast = Forecast(talk=talk, jobs=options.jobs)
+        forecast = Forecast(talk=talk, jobs=None if options.scheduler else options.jobs)
         tasks = _part_of(plan, options)
         if min(options.jobs, plan.total) > 1 or options.on_cluster():
             tasks = map(_of_one_thread, tasks)

@@ -38,7 +38,7 @@ _CLOSE_S = 4.0
 _LEAST_ROOM = 16
 """So many tasks are sent even where there are few workers: clusters that grow look at these."""
 
-_ADDRESS = re.compile(r"\w+://.+")
+_ADDRESS = re.compile(r"(tcp|tls|ucx|ws|wss)://.+")
 _BARE = re.compile(r"[\w.-]+:\d+")
 
 

@@ -25,6 +25,7 @@ _EXTRAS = {
     "evaluate": ("museval", "BSSEval v4 in 'audiosep evaluate --bsseval'"),
     "cluster": ("distributed", "batches on a Dask cluster"),
     "s3": ("s3fs", "recordings and stems on S3"),
+    "jams": ("jams", "JAMS files from 'audiosep export'"),
 }
 _FORMATS = ("WAV", "RF64", "W64", "AIFF", "CAF", "FLAC", "OGG", "MP3")
 _LITTLE_MEMORY = 1_000_000_000

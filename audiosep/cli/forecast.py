@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from audiosep.cli.talk import Talk
 from audiosep.cli.tasks import Outcome
 from audiosep.costs import n_processors, start_s
 
-__all__ = ["Forecast", "about_time"]
+if TYPE_CHECKING:
+    from audiosep.separator import Separator
+
+__all__ = ["Forecast", "about_time", "check_length"]
 
 
 def about_time(seconds: float) -> str:
@@ -21,6 +25,24 @@ def about_time(seconds: float) -> str:
     return f"{seconds / 3600:.1f} h" if seconds < 36_000 else f"{round(seconds / 3600)} h"
 
 
+def check_length(separator: Separator, duration_s: float) -> None:
+    """Refuse what is too long for its method, as the separation would.
+
+    Raises
+    ------
+    RefusedError
+        If it is.
+    """
+    from audiosep.methods import load_listener
+    from audiosep.methods.base import MethodSettings
+    from audiosep.scores import Score
+
+    listener = load_listener(separator.recipe().method)
+    if listener is not None and isinstance(separator.score, Score):
+        settings = MethodSettings(score=separator.score, rest=separator.rest)
+        listener.check(duration_s, settings)
+
+
 @dataclass(kw_only=True)
 class Forecast:
     """Adds up what a dry run plans.
@@ -29,12 +51,12 @@ class Forecast:
     ----------
     talk : Talk
         Who tells it.
-    jobs : int > 0
-        Recordings at once.
+    jobs : int > 0 or None
+        Recordings at once; None where other computers do them, and nobody knows how fast.
     """
 
     talk: Talk
-    jobs: int = 1
+    jobs: int | None = 1
     n_planned: int = 0
     audio_s: float = 0.0
     seconds: float = 0.0
@@ -58,18 +80,15 @@ class Forecast:
         """Say the sum of several recordings, and whether their stems would fit."""
         if not self.n_planned:
             return
-        from audiosep.prediction import free_bytes, probe_s  # loads what only a dry run needs
+        from audiosep.prediction import free_bytes  # loads what only a dry run needs
 
         if self.n_planned > 1:
-            at_once = max(1, min(self.jobs, n_processors(), self.n_planned))
-            # Each process starts once, and each recording is told as if it were alone.
-            again = max(0, self.n_planned - at_once) * start_s(probe_s())
-            seconds = max(self.longest_s, (self.seconds - again) / at_once)
-            size = sum(self.room.values())
-            takes = f", {size / 1e6:.0f} MB of stems" if size else ""
+            said = [] if self.jobs is None else [self._time_with(self.jobs)]
+            if size := sum(self.room.values()):
+                said.append(f"{size / 1e6:.0f} MB of stems")
             self.talk.say(
-                f"audiosep: {self.n_planned} recordings, {about_time(self.audio_s)} of sound: "
-                f"about {about_time(seconds)} with {self.jobs} at once{takes}"
+                f"audiosep: {self.n_planned} recordings, {about_time(self.audio_s)} of sound"
+                + (f": {', '.join(said)}" if said else "")
             )
         for disk, size in self.room.items():
             free = free_bytes(disk)
@@ -80,10 +99,20 @@ class Forecast:
                     "another --out."
                 )
 
+    def _time_with(self, jobs: int) -> str:
+        from audiosep.prediction import probe_s
+
+        at_once = max(1, min(jobs, n_processors(), self.n_planned))
+        # Each process starts once, and each recording is told as if it were alone.
+        again = max(0, self.n_planned - at_once) * start_s(probe_s())
+        seconds = max(self.longest_s, (self.seconds - again) / at_once)
+        return f"about {about_time(seconds)} with {jobs} at once"
+
 
 def _disk_of(place: Path) -> Path:
     """One folder for all places on a disk."""
-    folder = next(f for f in (place, *place.absolute().parents) if f.is_dir())
+    place = place.absolute()
+    folder = next(f for f in (place, *place.parents) if f.is_dir())
     while folder.parent != folder and folder.parent.stat().st_dev == folder.stat().st_dev:
         folder = folder.parent
     return folder

@@ -8,7 +8,7 @@ from pathlib import Path, PurePath
 from typing import Any, Literal, overload
 
 from audiosep.io.naming import TOP, display
-from audiosep.io.urls import Place, Url, seen_from
+from audiosep.io.urls import Place, Url, is_url, seen_from, split_secrets
 
 __all__ = ["place_below", "shortened", "within"]
 
@@ -121,5 +121,7 @@ def place_below(value: Any) -> tuple[PurePath, str]:
 
 def shortened(value: Any) -> str:
     """Text of a value as errors show it."""
+    if isinstance(value, str) and is_url(value):
+        value = split_secrets(value)[0]
     text = display(str(value)) if not isinstance(value, str) else repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."

@@ -34,6 +34,7 @@ __all__ = [
     "locked_run",
     "locked_track",
     "make_home",
+    "remove_dead",
     "remove_leftovers",
 ]
 
@@ -41,6 +42,7 @@ HOME_NAME = ".audiosep"
 """Folder below the output folder for what a batch needs to go on later."""
 
 _TEMPORARY = ".audiosep-"
+_YOUNG_S = 5.0
 """How the temporary folders of unfinished stems begin."""
 
 _RUN = "run.lock"
@@ -205,13 +207,26 @@ def remove_leftovers(out: Place, parents: Iterable[Place]) -> int:
         os.close(handle)
 
 
-def _remove_in(parent: Path) -> int:
+def remove_dead(parents: Iterable[Place]) -> int:
+    """Remove temporary folders that nobody holds, where runs do not know of each other.
+
+    Very young ones stay: they are made a moment before they are held.
+    """
+    if fcntl is None:
+        return 0
+    return sum(_remove_in(p, least_age_s=_YOUNG_S) for p in parents if isinstance(p, Path))
+
+
+def _remove_in(parent: Path, least_age_s: float = 0.0) -> int:
+    now = time.time()
     try:
         with os.scandir(parent) as entries:
             found = [
                 entry.path
                 for entry in entries
-                if entry.name.startswith(_TEMPORARY) and entry.is_dir(follow_symlinks=False)
+                if entry.name.startswith(_TEMPORARY)
+                and entry.is_dir(follow_symlinks=False)
+                and now - entry.stat(follow_symlinks=False).st_mtime >= least_age_s
             ]
     except OSError:
         return 0

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from audiosep.chunks import CHUNK_S
 from audiosep.cli.locks import TrackTakenError, locked_track
 from audiosep.cli.report import with_report
 from audiosep.cli.resume import place_of, resume
@@ -186,8 +187,11 @@ class Worker:
         _check_part(job, options)
         check_regions(separator.examples or {}, about.duration)
         duration = _duration_of(about, options)
-        from audiosep.cli.forecast import about_time
+        from audiosep.cli.forecast import about_time, check_length
 
+        check_length(separator, duration)
+        most = bytes_from(options.max_memory)
+        separator.chunk_s_within(most, *_shape(about, options))  # refused as the run would be
         size = PROGRAM_BYTES + memory_of(about, options, separator)
         seconds, room = _seconds_and_room(about, duration, options, separator)
         if not self.talk.json_lines:
@@ -322,9 +326,22 @@ def _seconds_and_room(
 
 
 def memory_of(about: AudioInfo, options: SplitOptions, separator: Separator) -> int:
-    """Bytes that the separation of a recording takes, beside the program itself."""
+    """Bytes that the separation of a recording takes, beside the program itself.
+
+    Raises
+    ------
+    RefusedError
+        If it does not fit into what ``--max-memory`` allows.
+    """
+    shape, most = _shape(about, options), bytes_from(options.max_memory)
+    chunk_s = CHUNK_S if most is None else separator.chunk_s_within(most, *shape)
+    return separator.memory_needed(*shape, chunk_s=chunk_s)
+
+
+def _shape(about: AudioInfo, options: SplitOptions) -> tuple[int, int, int]:
+    """Samples, channels and rate of the part that is taken."""
     n_samples = max(1, math.ceil(_duration_of(about, options) * about.sr))
-    return separator.memory_needed(n_samples, about.n_channels, about.sr)
+    return n_samples, about.n_channels, about.sr
 
 
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
@@ -341,9 +358,10 @@ def bytes_from(text: str | None) -> int | None:
     if text is None:
         return None
     found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)i?B?\s*", text, re.IGNORECASE)
-    if found is None or not float(found[1]):
+    size = 0 if found is None else math.ceil(float(found[1]) * _UNITS[found[2].upper()])
+    if found is None or size < _UNITS["M"]:
         raise UsageError(f"--max-memory {text!r} is no size; give one such as 600M or 2G.")
-    return math.ceil(float(found[1]) * _UNITS[found[2].upper()])
+    return size
 
 
 def say_if_compiling(talk: Talk) -> None:

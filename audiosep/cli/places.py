@@ -19,7 +19,7 @@ from audiosep.save import RECORD_NAME, read_record
 if TYPE_CHECKING:
     from audiosep.io.remote import Listing
 
-__all__ = ["UNFINISHED_NAME", "Far", "Here", "Shelf", "Stored", "check_place", "shelf_at"]
+__all__ = ["UNFINISHED_NAME", "OnDisk", "Remote", "Shelf", "Stored", "check_place", "shelf_at"]
 
 UNFINISHED_NAME = ".audiosep-unfinished"
 """Object beside stems that are being put: without a record, they are ours and not yet all there."""
@@ -82,7 +82,7 @@ class Shelf(Protocol):
 
 
 @dataclass(frozen=True)
-class Here:
+class OnDisk:
     """A folder on a disk: files are compared by all of their bytes."""
 
     place: Path
@@ -135,7 +135,7 @@ class Here:
 
 
 @dataclass(frozen=True)
-class Far:
+class Remote:
     """A folder in a remote store: files are compared by size and entity tag, in one listing."""
 
     place: Url
@@ -194,7 +194,7 @@ class Far:
 
 def shelf_at(place: Place) -> Shelf:
     """Folder of stems at a place."""
-    return Far(place) if isinstance(place, Url) else Here(place)
+    return Remote(place) if isinstance(place, Url) else OnDisk(place)
 
 
 def _could_be_ours(path: PurePath) -> bool:

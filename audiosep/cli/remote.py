@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from audiosep.cli.places import UNFINISHED_NAME, Far, shelf_at
+from audiosep.cli.places import UNFINISHED_NAME, Remote, shelf_at
 from audiosep.cli.report import with_report
 from audiosep.cli.resume import known_recording, place_of, recorded_files, resume
 from audiosep.cli.scratch import scratch
@@ -123,8 +123,9 @@ class _Relay(Talk):
     def translated(self, value: Any) -> Any:
         """Text, or what holds texts, with addresses in place of paths."""
         if isinstance(value, str):
-            for path, address in self.addresses.items():
-                value = value.replace(path, address)
+            # The longest first: one path may be the beginning of another.
+            for path in sorted(self.addresses, key=lambda path: (-len(path), path)):
+                value = value.replace(path, self.addresses[path])
         elif isinstance(value, dict):
             return {key: self.translated(one) for key, one in value.items()}
         elif isinstance(value, list):
@@ -173,7 +174,10 @@ class _RemoteTask:
     def do(self) -> Outcome:
         worker, job = self.worker, self.job
         if isinstance(job.source, Url):
-            self.copies.append(_Copy(url=job.source, path=self.folder / _name_of(job.source)))
+            # In a folder of its own: it may be called as that of the stems is.
+            copies = self.folder / "in"
+            copies.mkdir()
+            self.copies.append(_Copy(url=job.source, path=copies / _name_of(job.source)))
         # What is there already is settled here.
         options = replace(self.options, exists="overwrite", report=False)
         separator = worker.separator_of(options)
@@ -227,7 +231,7 @@ class _RemoteTask:
 
     def _relay(self, source: Path, stems: Path, place: Place) -> _Relay:
         talk = self.worker.talk
-        pairs = {(source, self.job.source), (stems, place)}
+        pairs = [(source, self.job.source), (stems, place)]
         addresses = {
             text: display(there)
             for here, there in pairs
@@ -297,7 +301,7 @@ class _RemoteTask:
 def _put_all(stems: Path, place: Url, record: dict[str, Any], *, fresh: bool) -> None:
     """Put a run: first a word that it is not all there yet, last the record."""
     entries = {entry["file"]: entry for entry in record["stems"].values()} | record["files"]
-    shelf = Far(place)
+    shelf = Remote(place)
     before = shelf.record()
     if fresh and before is not None:
         # What a dying run has sent may arrive after its death; the same work gives the same bytes.

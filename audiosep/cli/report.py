@@ -94,10 +94,6 @@ def with_report(
         As :func:`audiosep.report.write_report`.
     """
     from audiosep.io.naming import display
-    from audiosep.report.marks import REPORT_NAME
-
-    if not wanted and not (place / REPORT_NAME).exists():
-        return result
     from audiosep.report.current import refresh_report
 
     path = refresh_report(place, wanted=wanted, n_threads=n_threads)

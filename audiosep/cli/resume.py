@@ -10,6 +10,7 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from audiosep._version import __version__
+from audiosep.chunks import CHUNK_S
 from audiosep.cli.places import Shelf, Stored, shelf_at
 from audiosep.errors import OutputError, RefusedError
 from audiosep.io.naming import Job, RemoteJob, display
@@ -175,7 +176,11 @@ def resume(
         run = _run_at(job, place, shelf)
         if run is None:
             return Resumed(place=place, passed=tuple(passed))
-        different = [words for words, value in wanted.items() if run.traits[words] != value]
+        different = [
+            words
+            for words, value in wanted.items()
+            if value is not None and run.traits[words] != value
+        ]
         if not different:
             done = _stems_as_written(job, place, run, shelf)
             said = () if done else tuple(passed)
@@ -266,7 +271,12 @@ def _stems_as_written(
 
 
 def _traits(
-    version: Any, settings: Any, recording: Any, part: Any, output: dict[str, Any]
+    version: Any,
+    settings: Any,
+    recording: Any,
+    part: Any,
+    output: dict[str, Any],
+    is_short: bool | None,
 ) -> dict[str, Any]:
     formats = dict(output)
     one_shots = formats.pop("one_shots", 0)
@@ -277,6 +287,7 @@ def _traits(
         "from another part of the recording": part,
         "in another output format": formats,
         "with another number of one-shots": one_shots,
+        "in shorter chunks, for want of memory": is_short,
     }
 
 
@@ -289,6 +300,8 @@ def _wanted(recording: str, options: SplitOptions, separator: Separator) -> dict
         recording=recording,
         part=(options.start, options.duration),
         output=output_wanted(options.format, options.bits, options.one_shots),
+        # Stems of long chunks are good wherever memory is short now, not the other way round.
+        is_short=False if options.max_memory is None else None,
     )
 
 
@@ -306,6 +319,7 @@ def _run_of(record: dict[str, Any] | None) -> _Run | None:
             recording=about["sha256"],
             part=(about["start"], about["duration"]),
             output=record["output"],
+            is_short=record["analysis"].get("chunk_s", CHUNK_S) < CHUNK_S,
         )
         null_test_db = float(record["null_test_db"])
     except (KeyError, TypeError, AttributeError, ValueError):

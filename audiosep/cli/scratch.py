@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -20,6 +21,9 @@ __all__ = ["remove_dead_scratch", "scratch"]
 
 _NEW = ".audiosep.new-"
 _HELD = ".audiosep.task-"
+
+# To lock a new folder takes no time; until then it looks as one left by the dead does.
+_NEW_S = 3600.0
 
 
 @contextmanager
@@ -37,7 +41,8 @@ def scratch() -> Iterator[Path]:
             top = Path(tempfile.gettempdir())
             new = Path(tempfile.mkdtemp(prefix=_NEW, dir=top))
             folder = new.with_name(_HELD + new.name.removeprefix(_NEW))
-            stack.callback(shutil.rmtree, folder, ignore_errors=True)
+            for path in (new, folder):
+                stack.callback(shutil.rmtree, path, ignore_errors=True)
             if fcntl is not None:
                 handle = os.open(new, os.O_RDONLY)
                 stack.callback(os.close, handle)
@@ -62,7 +67,7 @@ def remove_dead_scratch() -> None:
             found = [
                 entry.path
                 for entry in entries
-                if entry.name.startswith(_HELD) and entry.is_dir(follow_symlinks=False)
+                if _may_be_dead(entry) and entry.is_dir(follow_symlinks=False)
             ]
     except OSError:
         return
@@ -74,3 +79,14 @@ def remove_dead_scratch() -> None:
                 shutil.rmtree(path, ignore_errors=True)
             finally:
                 os.close(handle)
+
+
+def _may_be_dead(entry: os.DirEntry[str]) -> bool:
+    if entry.name.startswith(_HELD):
+        return True
+    if not entry.name.startswith(_NEW):
+        return False
+    try:
+        return entry.stat(follow_symlinks=False).st_mtime < time.time() - _NEW_S
+    except OSError:  # gone meanwhile
+        return False

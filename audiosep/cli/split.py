@@ -11,7 +11,7 @@ from pathlib import Path
 from audiosep.cli.batches import BatchOptions, Plan, do_batch, exit_code
 from audiosep.cli.folders import Found, find_recordings
 from audiosep.cli.forecast import Forecast
-from audiosep.cli.locks import locked_run
+from audiosep.cli.locks import locked_run, remove_dead
 from audiosep.cli.one import EXISTS, Worker, with_path
 from audiosep.cli.places import check_place
 from audiosep.cli.talk import Talk
@@ -82,6 +82,7 @@ def split_all(
             except OutputError as error:
                 _say_failed_all(tasks, error, talk)
                 return error.exit_code
+            remove_dead({task.job.folder.parent for task in tasks})
         n_done = 0
         forecast = Forecast(talk=talk)
         for task in tasks:

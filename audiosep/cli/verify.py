@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from audiosep.cli.talk import Talk
-from audiosep.errors import AudiosepError, ExitCode, InputError
+from audiosep.errors import AudiosepError, ExitCode, UsageError
 from audiosep.io.naming import display
 from audiosep.save import RECORD_NAME
 from audiosep.verification import verify
@@ -17,22 +18,35 @@ __all__ = ["verify_all"]
 
 
 def verify_all(folders: Sequence[Path], mixture: Path | None, talk: Talk) -> ExitCode:
-    """Check every folder of stems; one that is not whole never stops the others."""
+    """Check every folder of stems; one that is not whole never stops the others.
+
+    Raises
+    ------
+    UsageError
+        If one recording is named for several folders.
+    """
+    found: Iterable[Path] = chain.from_iterable(map(_separated_in, folders))
+    if mixture is not None:
+        found = list(found)
+        if len(found) > 1:
+            raise UsageError(
+                f"--mixture names one recording, and there are {len(found)} folders of stems; "
+                "verify its own folder alone, and the others without --mixture."
+            )
     n_whole = n_bad = 0
-    for argument in folders:
-        for folder in _separated_in(argument):
-            entry = _entry(folder, mixture)
-            whole = entry["status"] == "whole"
-            n_whole, n_bad = n_whole + whole, n_bad + (not whole)
-            if talk.json_lines:
-                talk.json(entry)
-                continue
-            if whole:
-                talk.result(_line(entry))
-            for problem in entry["problems"]:
-                talk.error(f"{display(folder)}: {problem}")
-            for note in entry["notes"]:
-                talk.say(f"{display(folder)}: {note}")
+    for folder in found:
+        entry = _entry(folder, mixture)
+        whole = entry["status"] == "whole"
+        n_whole, n_bad = n_whole + whole, n_bad + (not whole)
+        if talk.json_lines:
+            talk.json(entry)
+            continue
+        if whole:
+            talk.result(_line(entry))
+        for problem in entry["problems"]:
+            talk.error(f"{display(folder)}: {problem}")
+        for note in entry["notes"]:
+            talk.say(f"{display(folder)}: {note}")
     if not n_bad:
         return ExitCode.DONE
     return ExitCode.SOME_FAILED if n_whole else ExitCode.ALL_FAILED
@@ -59,12 +73,16 @@ def _entry(folder: Path, mixture: Path | None) -> dict[str, Any]:
         "problems": [],
         "notes": [],
     }
+    if not folder.is_dir():
+        return entry | {"problems": ["is no folder of stems."]}
     try:
-        if not folder.is_dir():
-            raise InputError("is no folder of stems.")
         found = verify(folder, mixture)
     except AudiosepError as error:
         return entry | {"problems": [str(error).replace(f"{folder} ", "", 1)]}
+    except Exception as error:
+        # Nothing in a single folder may stop the others.
+        words = f"cannot be checked ({type(error).__name__}: {error}); please report it."
+        return entry | {"problems": [words]}
     return entry | {
         "status": "whole" if found.is_whole else "broken",
         "n_files": found.n_files,

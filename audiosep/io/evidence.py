@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,11 +22,11 @@ __all__ = [
     "HIT_S",
     "TICKS_PER_BEAT",
     "TICKS_PER_S",
-    "melody_csv",
-    "onsets_csv",
     "timed_messages",
     "write_drum_midi",
+    "write_melody",
     "write_midi",
+    "write_onsets",
     "write_text",
 ]
 
@@ -59,50 +58,54 @@ Event = tuple[float, float, int, float]
 """Start and end in seconds, MIDI number, strength from 0 to 1."""
 
 
-def melody_csv(melody: Melody) -> str:
-    """Return a melody as text: ``time_s,f0_hz,strength`` with 0 Hz where nothing sings.
+def write_melody(path: Path, melody: Melody) -> None:
+    """Write a melody as a table: ``time_s,f0_hz,strength`` with 0 Hz where nothing sings.
 
     Parameters
     ----------
+    path : Path
+        Where to: a header and one line a frame.
     melody : Melody
-        To write down.
+        To write down, line by line: of a night, the text is larger than the melody.
 
-    Returns
-    -------
-    str
-        A header and one line a frame.
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
     """
     rows = zip(melody.times_s, melody.f0_hz, melody.strengths, strict=True)
-    return _table(
-        ("time_s", "f0_hz", "strength"), ((f"{t:.4f}", f"{f:.2f}", f"{s:.4f}") for t, f, s in rows)
-    )
+    lines = ((f"{t:.4f}", f"{f:.2f}", f"{s:.4f}") for t, f, s in rows)
+    _write_table(path, ("time_s", "f0_hz", "strength"), lines)
 
 
-def onsets_csv(onsets: Onsets) -> str:
-    """Return onsets as text: ``time_s,label,strength``.
+def write_onsets(path: Path, onsets: Onsets) -> None:
+    """Write onsets as a table: ``time_s,label,strength``.
 
     Parameters
     ----------
+    path : Path
+        Where to: a header and one line an onset.
     onsets : Onsets
         To write down.
 
-    Returns
-    -------
-    str
-        A header and one line an onset.
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
     """
     rows = zip(onsets.times_s, onsets.labels, onsets.strengths, strict=True)
-    return _table(
-        ("time_s", "label", "strength"), ((f"{t:.4f}", label, f"{s:.4f}") for t, label, s in rows)
-    )
+    lines = ((f"{t:.4f}", label, f"{s:.4f}") for t, label, s in rows)
+    _write_table(path, ("time_s", "label", "strength"), lines)
 
 
-def _table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    return text.getvalue()
+def _write_table(path: Path, header: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
+    try:
+        with path.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(header)
+            writer.writerows(rows)
+    except OSError as error:
+        raise OutputError(f"cannot write {path.name}: {error.strerror}.") from None
 
 
 def write_text(path: Path, text: str) -> None:

@@ -21,7 +21,7 @@ _ONSETS = ("time_s", "label", "strength")
 
 
 def read_melody(path: Path) -> Melody:
-    """Read a melody as :func:`audiosep.io.evidence.melody_csv` writes it.
+    """Read a melody as :func:`audiosep.io.evidence.write_melody` writes it.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ def read_melody(path: Path) -> Melody:
 
 
 def read_onsets(path: Path) -> Onsets:
-    """Read onsets as :func:`audiosep.io.evidence.onsets_csv` writes them, in any order.
+    """Read onsets as :func:`audiosep.io.evidence.write_onsets` writes them, in any order.
 
     Parameters
     ----------

@@ -13,10 +13,22 @@ from audiosep.errors import DamagedAudioError, InputError
 from audiosep.io.formats import Bits, bits_of_subtype
 from audiosep.types import MAX_SAMPLE_RATE, MIN_SAMPLE_RATE
 
-__all__ = ["AudioInfo", "about_file", "info", "open_file", "reason_of", "sha256_of", "state_of"]
+__all__ = [
+    "SEEKABLE",
+    "AudioInfo",
+    "about_file",
+    "info",
+    "open_file",
+    "reason_of",
+    "sha256_of",
+    "state_of",
+]
 
 _UNKNOWN_LENGTH = 1 << 62  # libsndfile says 2^63 - 1 where the header of a stream has no length
 _NEEDS_OTHER_DECODER = {".m4a", ".mp4", ".aac", ".wma", ".ac3", ".mov", ".mkv", ".webm"}
+
+SEEKABLE = frozenset({"WAV", "WAVEX", "RF64", "W64", "AIFF", "CAF", "FLAC", "AU"})
+"""Formats in which a sample is found exactly without decoding all before it."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from audiosep.errors import DamagedAudioError, InputError, ParameterError, RefusedError
-from audiosep.io.header import AudioInfo, about_file, open_file, reason_of, state_of
+from audiosep.io.header import SEEKABLE, AudioInfo, about_file, open_file, reason_of, state_of
 from audiosep.io.riff import missing_bytes
 from audiosep.types import LOUDEST, Audio
 
@@ -48,7 +48,8 @@ def _blocks(file: Any, first: int, n_wanted: int | None) -> Iterator[np.ndarray[
     import soundfile
 
     got = 0
-    if first:
+    left_out = 0 if file.format in SEEKABLE else first
+    if first and not left_out:
         try:
             file.seek(first)
         except soundfile.LibsndfileError as error:
@@ -61,10 +62,12 @@ def _blocks(file: Any, first: int, n_wanted: int | None) -> Iterator[np.ndarray[
     file.seekable = lambda: False
     while n_wanted is None or got < n_wanted:
         n = _BLOCK_SAMPLES if n_wanted is None else min(_BLOCK_SAMPLES, n_wanted - got)
+        if left_out:
+            n = min(_BLOCK_SAMPLES, left_out)
         try:
             block = file.read(n, dtype="float32", always_2d=True)
         except soundfile.LibsndfileError as error:
-            seconds = (first + got) / file.samplerate
+            seconds = (first - left_out + got) / file.samplerate
             good = math.floor(100 * got / file.samplerate) / 100
             rescue = f", or take the good part with --duration {good:g}" if good else ""
             raise DamagedAudioError(
@@ -73,6 +76,9 @@ def _blocks(file: Any, first: int, n_wanted: int | None) -> Iterator[np.ndarray[
             ) from None
         if len(block) == 0:
             return
+        if left_out:
+            left_out -= len(block)
+            continue
         _check_finite(block, first + got, file.samplerate)
         got += len(block)
         yield block

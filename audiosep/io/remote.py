@@ -8,16 +8,18 @@ piece, and its size is compared.
 from __future__ import annotations
 
 import errno
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+from urllib.parse import unquote
 
 from audiosep.errors import AudiosepError, InputError, OutputError, UsageError
 from audiosep.io.naming import display
-from audiosep.io.urls import State, Url
+from audiosep.io.urls import State, Url, split_secrets
 
 __all__ = [
     "Listing",
@@ -37,6 +39,11 @@ __all__ = [
 # Object stores have no folders to make, and s3fs would make a bucket of a slip of the pen.
 _OBJECT_STORES = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl"})
 _READ_ONLY = frozenset({"http", "https"})
+
+# Of the answers of a web server, only these say that there is nothing.
+_MISSING = (404, 410)
+
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://[^\s'\"<>)]+")
 
 _PART_BYTES = 16 << 20
 _MOST_PARTS = 9000
@@ -89,12 +96,14 @@ def _store(url: Url) -> tuple[Any, str]:
         store, path = url_to_fs(url.text, use_listings_cache=False)
     except ImportError as error:
         ours = url.scheme in ("s3", "s3a", "http", "https") or error.name == "fsspec"
-        advice = "install the extra s3: pip install 'audiosep[s3]'" if ours else str(error)
+        advice = "install the extra s3: pip install 'audiosep[s3]'" if ours else _said(url, error)
         raise UsageError(
             f"{url} is an address, and what follows it is not installed; {advice}."
         ) from None
     except ValueError as error:
-        raise UsageError(f"{url} is no address that can be followed ({error}).") from None
+        raise UsageError(
+            f"{url} is no address that can be followed ({_said(url, error)})."
+        ) from None
     except Exception as error:
         raise UnreachableError(_words(url, error)) from None
     return store, str(path)
@@ -107,17 +116,42 @@ def _asking(url: Url, kind: type[AudiosepError] = UnreachableError) -> Iterator[
         yield
     except AudiosepError:
         raise
-    except FileNotFoundError:
-        kind = OutputError if kind is OutputError else InputError
-        raise kind(f"{url} does not exist; check the bucket and the name.") from None
     except Exception as error:
-        raise kind(_words(url, error)) from None
+        is_web = url.scheme in _READ_ONLY
+        if is_web and isinstance(error, FileNotFoundError) and error.__cause__ is not None:
+            # Of whatever goes wrong there, fsspec says that there is no such file.
+            error = cast(Exception, error.__cause__)
+        if not isinstance(error, FileNotFoundError) and _status_of(url, error) not in _MISSING:
+            raise kind(_words(url, error)) from None
+        kind = OutputError if kind is OutputError else InputError
+        what = "address" if is_web else "bucket and the name"
+        raise kind(f"{url} does not exist; check the {what}.") from None
+
+
+def _status_of(url: Url, error: Exception) -> int | None:
+    """Answer of a web server, where there was one."""
+    status = getattr(error, "status", None)
+    return status if url.scheme in _READ_ONLY and isinstance(status, int) else None
+
+
+def _said(url: Url, error: Exception) -> str:
+    """Words of an error, without what is secret in the address or in any that they name."""
+    status = _status_of(url, error)
+    words = str(error) if status is None else f"{status} {getattr(error, 'message', '')}"
+    text = _ADDRESS.sub(lambda found: split_secrets(found[0])[0], words)
+    user, query = split_secrets(url.text)[1]
+    if query:
+        text = text.replace(query, "").replace(unquote(query), "")
+    pieces = {piece for piece in re.split(r"[:/@]", user) if piece}
+    for piece in sorted(pieces | {unquote(piece) for piece in pieces}, key=len, reverse=True):
+        text = re.sub(rf"(?<!\w){re.escape(piece)}(?!\w)", "...", text)
+    return " ".join(text.split()).rstrip(".")
 
 
 def _words(url: Url, error: Exception) -> str:
     name = type(error).__name__
-    said = " ".join(str(error).split()).rstrip(".")
-    if isinstance(error, PermissionError):
+    said = _said(url, error)
+    if isinstance(error, PermissionError) or _status_of(url, error) in (401, 403):
         return f"{url} may not be used ({said}); check the credentials and what they permit."
     if "Credential" in name or "Token" in name:
         return (
@@ -127,9 +161,10 @@ def _words(url: Url, error: Exception) -> str:
     if isinstance(error, ConnectionError | TimeoutError) or any(
         word in name for word in ("Connect", "Timeout", "Endpoint", "Network", "DNS", "Proxy")
     ):
+        ours = " and AWS_ENDPOINT_URL" if url.scheme in ("s3", "s3a") else ""
         return (
-            f"{url} cannot be reached ({name}: {said}); check the network and AWS_ENDPOINT_URL, "
-            "and run the same command again."
+            f"{url} cannot be reached ({name}: {said}); check the network{ours}, and run the same "
+            "command again."
         )
     if isinstance(error, NotImplementedError):
         return f"{url} is in a store that does not allow that."

@@ -9,14 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from audiosep.errors import DamagedAudioError, InputError
-from audiosep.io.header import AudioInfo, info, open_file
+from audiosep.io.header import SEEKABLE, AudioInfo, info, open_file
 from audiosep.io.reading import Scan
 from audiosep.types import Audio
 
 __all__ = ["FileTape"]
-
-_EXACT = {"WAV", "WAVEX", "RF64", "W64", "AIFF", "CAF", "FLAC", "AU"}
-"""Formats in which a sample is found without decoding all before it."""
 
 _BLOCK_SAMPLES = 1 << 16
 
@@ -54,7 +51,7 @@ class FileTape:
         self.sr, self.n_channels = info.sr, info.n_channels
         self.n_samples, self.peak = n_samples, peak
         self._path, self._first = path, first
-        self._exact = info.format in _EXACT
+        self._exact = info.format in SEEKABLE
         self._kept_samples = round(kept_s * info.sr)
         self._kept = np.zeros((info.n_channels, 0), dtype=np.float32)
         self._at = 0  # the next sample that the file gives, of the recording

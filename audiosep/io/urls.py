@@ -7,11 +7,29 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath, PurePosixPath
 
-__all__ = ["Place", "State", "Url", "is_url", "looks_remote", "place_from", "seen_from"]
+__all__ = [
+    "Place",
+    "State",
+    "Url",
+    "is_url",
+    "looks_remote",
+    "place_from",
+    "seen_from",
+    "split_secrets",
+]
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 # What is left of one when it has been taken for a path, which has no empty folders.
 _AS_PATH = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/[^/]")
+
+# What stands before the @ is a container there, no user.
+_WITH_CONTAINER = frozenset({"abfs", "abfss", "wasb", "wasbs"})
+_HAS_PORT = re.compile(r"\[[^\]]*\](:\d*)?|[^:]*(:\d*)?")
+_SIGNED = re.compile(
+    r"\?(?:.*&)?(?:x-(?:amz|goog)-[a-z0-9-]+"
+    r"|[a-z_-]*(?:signature|sig|token|secret|passw(?:or)?d|credential|accesskeyid|accessid))=",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,12 +70,12 @@ class Url:
         object.__setattr__(self, "text", head + self.text[len(head) :].strip("/"))
 
     def __str__(self) -> str:
-        """Text to show and to keep: without a password, and without what signs it."""
-        if not self._is_web():
-            return self.text
-        head, _, rest = self.text.partition("://")
-        host, slash, path = rest.split("?")[0].split("#")[0].partition("/")
-        return f"{head}://{host.rpartition('@')[2]}{slash}{path}"
+        """Text to show and to keep: without user and password, and without what signs it."""
+        return split_secrets(self.text)[0]
+
+    def __repr__(self) -> str:
+        """Text for those who look for a mistake: as safe to show."""
+        return f"Url({str(self)!r})"
 
     def __truediv__(self, below: str | PurePath) -> Url:
         """Address of what is below."""
@@ -98,9 +116,6 @@ class Url:
         """Whether it is below a folder, however deep."""
         return self.text.startswith(f"{folder.text}/")
 
-    def _is_web(self) -> bool:
-        return self.scheme in ("http", "https")
-
 
 Place = Path | Url
 """A file or folder on this computer, or somewhere else."""
@@ -109,6 +124,37 @@ Place = Path | Url
 def is_url(text: str) -> bool:
     """Whether a text begins as an address does, such as ``s3://``."""
     return _SCHEME.match(text) is not None
+
+
+def split_secrets(text: str) -> tuple[str, tuple[str, str]]:
+    """Address without what nobody else may see, and that: user information and query.
+
+    Parameters
+    ----------
+    text : str
+        Address as typed.
+
+    Returns
+    -------
+    tuple
+        The rest, and what was taken out of it; the latter is empty where there was none.
+    """
+    head, mark, rest = text.partition("://")
+    scheme = head.lower()
+    is_web = scheme in ("http", "https")
+    host = re.split("[/?#]" if is_web else "/", rest, maxsplit=1)[0]
+    user = ""
+    if "@" in host:
+        user = host.rpartition("@")[0] + "@"
+    elif "@" in rest and not _HAS_PORT.fullmatch(host):
+        user = rest.rpartition("@")[0] + "@"  # a password with a slash in it
+    if scheme in _WITH_CONTAINER and ":" not in user:
+        user = ""
+    rest = rest[len(user) :]
+    # Where it is no web address, a name may have a question mark.
+    found = re.search(r"[?#]", rest) if is_web else _SIGNED.search(rest)
+    end = found.start() if found else len(rest)
+    return f"{head}{mark}{rest[:end]}", (user, rest[end:])
 
 
 def looks_remote(path: str | os.PathLike[str]) -> bool:

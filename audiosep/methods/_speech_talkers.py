@@ -22,6 +22,14 @@ PITCHES = (0.88, 1.0, 1.15, 1.3)
 
 OWN_PITCHES = (0.94, 1.0, 1.06)
 
+OWN_TO_OTHERS = (1, 1)
+"""How often the talker's own voice is heard in training, and others', where there is an example.
+
+A network that has heard one voice alone takes others' for noise, and noise for that voice. The
+recordings to choose on prefer (1, 0); the others do not confirm it, so an example of the talker
+would do harm there. See ``docs/quality.md``, "Chosen again".
+"""
+
 _TRUSTED_HZ = 7000.0
 _LAST_OCTAVES = 0.4
 _FALL = 3.0

@@ -78,8 +78,8 @@ class Estimate:
         In [0, 1], summing to one over the sources.
     bands : Bands
         To bring the masks back to the bins.
-    evidence : Evidence
-        What the medians said.
+    low_band_db : float
+        What the evidence said about the low band: strokes over held tones.
     losses : tuple of float
         Divergence of the detailed factorization from the magnitudes of the bands, absolute,
         summed over the blocks of the recording.
@@ -89,7 +89,7 @@ class Estimate:
 
     masks: _Matrix
     bands: Bands
-    evidence: Evidence
+    low_band_db: float
     losses: tuple[float, ...]
     stop: Stop
 
@@ -370,7 +370,7 @@ def estimate_masks(
     return Estimate(
         masks=masks,
         bands=bands,
-        evidence=evidence,
+        low_band_db=evidence.low_band_db,
         losses=tuple(absolute.tolist()),
         stop=Stop.MAX_ITER if losses else Stop.SILENT,
     )

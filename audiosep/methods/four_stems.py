@@ -192,7 +192,7 @@ def _voice_first(
     return SourceModels(
         models=LazyModels(shape=shape, frames=frames),
         names=SOURCES,
-        notes=(*voice.notes, describe(estimate.evidence.low_band_db)) if facts is None else (),
+        notes=(*voice.notes, describe(estimate.low_band_db)) if facts is None else (),
         losses=estimate.losses,
         stop=estimate.stop,
         melody=voice.melody,

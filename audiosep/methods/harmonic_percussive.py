@@ -51,7 +51,7 @@ def model_harmonic_percussive(
     return SourceModels(
         models=estimate.bands.expand_lazily(np.stack([bass + other, drums])),
         names=NAMES,
-        notes=(describe(estimate.evidence.low_band_db),) if facts is None else (),
+        notes=(describe(estimate.low_band_db),) if facts is None else (),
         losses=estimate.losses,
         stop=estimate.stop,
     )

@@ -26,7 +26,13 @@ from audiosep.methods._speech_evidence import Evidence, decision_directed
 from audiosep.methods._speech_mixtures import Material, generic_noises
 from audiosep.methods._speech_noise import aligned, find_pauses, pauses_of, tracked
 from audiosep.methods._speech_share import N_MIXTURES, SpeechShare, train_share
-from audiosep.methods._speech_talkers import OWN_PITCHES, power_of, stretches_of, talkers_of
+from audiosep.methods._speech_talkers import (
+    OWN_PITCHES,
+    OWN_TO_OTHERS,
+    power_of,
+    stretches_of,
+    talkers_of,
+)
 from audiosep.methods._stems_bands import Bands
 from audiosep.methods.base import Learnt, MethodSettings
 from audiosep.types import Progress, SourceModels, Spectrogram, ignore_progress
@@ -228,10 +234,10 @@ def _talkers(
         return talkers_of(others, bands, top_hz)
     stretches = [np.concatenate(stretches_of(own, spectrogram, bands, settings.seed))]
     talkers = talkers_of(stretches, bands, float(own.frequencies_hz[-1]), pitches=OWN_PITCHES)
-    # Half of the mixtures: a network that has heard one voice alone takes others' for noise, and
-    # noise for that voice.
     beside = talkers_of(others, bands, top_hz, pitches=(1.0,))
-    return _repeated(talkers, sum(map(len, talkers)) * len(beside) // len(talkers)) + beside
+    talkers = _repeated(talkers, sum(map(len, talkers)) * len(beside) // len(talkers))
+    n_own, n_others = OWN_TO_OTHERS
+    return talkers * n_own + beside * n_others
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

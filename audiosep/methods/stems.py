@@ -50,7 +50,7 @@ def model_stems(
     return SourceModels(
         models=estimate.bands.expand_lazily(estimate.masks),
         names=SOURCES,
-        notes=(describe(estimate.evidence.low_band_db),) if facts is None else (),
+        notes=(describe(estimate.low_band_db),) if facts is None else (),
         losses=estimate.losses,
         stop=estimate.stop,
     )

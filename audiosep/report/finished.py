@@ -149,7 +149,7 @@ def open_finished(place: Path) -> Finished:
         about = record["input"]
         shape = tuple(_whole(about[key]) for key in ("sr", "n_channels", "n_samples"))
         digest = _check_rest(record)
-    except (KeyError, TypeError, AttributeError, ValueError):
+    except (KeyError, TypeError, AttributeError, ValueError, OverflowError, RecursionError):
         version = record.get("audiosep")
         other = isinstance(version, str) and version != __version__
         by = f"was written by audiosep {display(str(version))}" if other else "is damaged or edited"
@@ -207,15 +207,18 @@ def _whole(value: Any) -> int:
 
 def _check_rest(record: dict[str, Any]) -> str:
     """Make sure that what is shown is of the type that it is shown as; return its digest."""
-    if not isinstance(record["audiosep"], str) or not isinstance(
-        record["input"]["path"], str | None
-    ):
+    # What JSON allows and text does not: half a character, not a number.
+    json.dumps(record, ensure_ascii=False, allow_nan=False).encode()
+    words = [record["audiosep"], record["method"], *record["notes"], *record["warnings"]]
+    if not all(isinstance(one, str) for one in words):
         raise TypeError
-    for key in ("settings", "stems", "files"):
+    if not isinstance(record["input"]["path"], str | None):
+        raise TypeError
+    for key in ("settings", "files", "output"):
         if not isinstance(record.get(key, {}), dict):
             raise TypeError
     for key in ("notes", "warnings"):
-        if not all(isinstance(words, str) for words in record.get(key, [])):
+        if not isinstance(record[key], list):
             raise TypeError
     losses = record.get("losses", [])
     if not isinstance(losses, list) or len(losses) > _MOST_LOSSES:

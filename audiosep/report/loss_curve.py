@@ -46,10 +46,13 @@ def loss_curve(losses: Sequence[float], stop: Any, method: Any) -> str:
         f"{_LEFT + inner[0] * n / numbers[-1]:.1f},{_TOP + inner[1] * (high - v) / span:.1f}"
         for n, v in zip(numbers, values, strict=True)
     )
-    why = f"; it ended because {escape(display(str(stop)))}" if isinstance(stop, str) and stop else ""
+    why = (
+        f"; it ended because {escape(display(str(stop)))}" if isinstance(stop, str) and stop else ""
+    )
+    scale = " (drawn on a logarithmic scale)" if logarithmic else ""
     words = (
         f"The objective went from {_number(losses[0])} to {_number(losses[-1])} in "
-        f"{len(losses) - 1} iterations{why}."
+        f"{len(losses) - 1} iterations{why}{scale}."
     )
     top, bottom = _number(max(losses)), _number(min(losses))
     base = _HEIGHT - _BOTTOM
@@ -68,4 +71,4 @@ def loss_curve(losses: Sequence[float], stop: Any, method: Any) -> str:
 
 
 def _number(value: float) -> str:
-    return f"{value:.4g}"
+    return f"{value:,.0f}" if 1e3 <= abs(value) < 1e8 else f"{value:.4g}"

@@ -225,7 +225,7 @@
       recolour: picture.recolour,
       level: () => {
         const level = index < 0 ? null : player.levelDb(index);
-        live.textContent = level === null || level < -90 ? "" : ` \u00b7 now ${inDb(level)}`;
+        live.textContent = level === null || level < -90 ? "" : `now ${inDb(level)}`;
       },
     });
   }
@@ -255,8 +255,11 @@
     found("position").value = time;
     const words = `${clock(time)} of ${clock(duration)}`;
     found("position").setAttribute("aria-valuetext", words);
-    const tenth = (value) => `.${Math.floor(10 * (value % 1) + 1e-6)}`;
-    found("clock").textContent = `${clock(time)}${tenth(time)} / ${clock(duration)}${tenth(duration)}`;
+    const tenths = (value) => {
+      const whole = Math.round(10 * value);
+      return `${clock(whole / 10)}.${whole % 10}`;
+    };
+    found("clock").textContent = `${tenths(time)} / ${tenths(duration)}`;
     for (const row of rows) row.at(time);
   }
 

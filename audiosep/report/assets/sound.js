@@ -65,7 +65,7 @@ const audiosepSound = (() => {
       this.out = this.context.createGain();
       this.out.gain.value = this.level;
       this.ear = this.context.createAnalyser();
-      this.ear.fftSize = 16384;
+      this.ear.fftSize = 8192;
       this.ear.smoothingTimeConstant = 0;
       this.out.connect(this.ear);
       this.ear.connect(this.context.destination);
