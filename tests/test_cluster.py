@@ -190,6 +190,7 @@ def test_a_machine_that_is_lost_costs_nothing(here, machines):
     assert len(said) == 8
 
 
+@pytest.mark.slow  # three runs on a cluster that is started anew
 def test_told_to_end_and_gone_on_until_the_scheduler_dies(here, machines):
     sound("a.wav")
     long("b.wav", 60)

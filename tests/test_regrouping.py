@@ -600,7 +600,14 @@ def test_split_does_not_take_regrouped_stems_for_its_own(studio, place, tmp_path
     got = regroup(place, rename={"source-1": "low"})
     old = json.loads((place / "audiosep.json").read_text())
     one, other = (
-        _traits(r["audiosep"], r["settings"], r["input"]["sha256"], (0, None), r["output"])
+        _traits(
+            r["audiosep"],
+            r["settings"],
+            r["input"]["sha256"],
+            (0, None),
+            r["output"],
+            is_short=False,
+        )
         for r in (old, got.record)
     )
     assert one != other

@@ -33,7 +33,7 @@ from audiosep.io.formats import bits_from, check_format, container_for
 from audiosep.io.naming import Job, RemoteJob, display
 from audiosep.io.remote import UnreachableError
 from audiosep.io.urls import Place
-from audiosep.memory import PROGRAM_BYTES
+from audiosep.memory import PROGRAM_BYTES, map_large_arrays
 
 if TYPE_CHECKING:
     from audiosep.cli.split import SplitOptions
@@ -105,6 +105,7 @@ class Worker:
         try:
             if task.problem:
                 return self._failed(task, task.problem, ExitCode.USAGE, task.kind)
+            map_large_arrays()
             return self.do(job, task.options)
         except TrackTakenError as taken:
             return Outcome(entry=entry_of(job, "waiting"), taken_by=str(taken))
