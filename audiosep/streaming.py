@@ -42,6 +42,9 @@ EXPONENT = 1.0
 
 _Array = npt.NDArray[np.float32]
 
+_MOST_CHANNELS = 32
+"""More of them than samples are samples."""
+
 
 class Stream:
     """A sound taken apart while it comes in.
@@ -246,6 +249,11 @@ class Stream:
             array = array[np.newaxis]
         if array.ndim != 2 or len(array) == 0:
             raise ParameterError(f"samples have shape {array.shape}; expected (channels, samples).")
+        if self._n_channels is None and len(array) > max(_MOST_CHANNELS, array.shape[1]):
+            raise ParameterError(
+                f"samples of shape {array.shape} look transposed; expected (channels, samples), as "
+                "block.T of what sound cards and soundfile give."
+            )
         if self._n_channels not in (None, len(array)):
             raise ParameterError(
                 f"a block has {len(array)} channels and those before it {self._n_channels}; call "

@@ -59,7 +59,7 @@ def cluster(arguments: argparse.Namespace, folder: Path) -> Iterator[Line]:
 
 
 def _n_done(out: Path) -> int:
-    return len(list(out.rglob("audiosep.json")))
+    return sum("audiosep.json" in files for _, _, files in os.walk(out))
 
 
 def _started(place: Path, folder: Path, stack: ExitStack) -> list[subprocess.Popen[bytes]]:

@@ -90,9 +90,11 @@ def main() -> None:
         if arguments.calibrate:
             calibrate(arguments, Path(folder))
             return
-        lines = [
-            line for name in arguments.only for line in MEASURES[name](arguments, Path(folder))
-        ]
+        lines = []
+        for name in arguments.only:
+            for line in MEASURES[name](arguments, Path(folder)):
+                print(f"  {line.what}: {line.measured}", flush=True)
+                lines.append(line)
     print("\n| what | goal | measured | reached |\n|---|---|---|---|")
     for line in lines:
         print(
@@ -204,6 +206,11 @@ def run(tapes: Path, out: Path, jobs: int, preset: str, *more: str) -> Ran:
     return Ran(seconds=seconds, code=done.returncode, errors=done.stderr)
 
 
+def n_done_in(out: Path) -> int:
+    """Count records, while folders come and go."""
+    return sum("audiosep.json" in files for _, _, files in os.walk(out))
+
+
 def kill_at(tapes: Path, out: Path, arguments: argparse.Namespace, n_records: int) -> None:
     """Start a batch and kill it when so many recordings are done."""
     with subprocess.Popen(
@@ -212,7 +219,7 @@ def kill_at(tapes: Path, out: Path, arguments: argparse.Namespace, n_records: in
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     ) as process:
-        while process.poll() is None and len(list(out.rglob("audiosep.json"))) < n_records:
+        while process.poll() is None and n_done_in(out) < n_records:
             time.sleep(0.2)
         process.send_signal(signal.SIGKILL)
 

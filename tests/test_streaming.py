@@ -312,6 +312,13 @@ def test_templates_of_one_label_are_one_source_wherever_they_come_from(known, wi
 # Odd input
 
 
+def test_blocks_as_sound_cards_give_them_are_told(known):
+    stream = Stream(known, 8000)
+    with pytest.raises(ParameterError, match=r"look transposed; .* block\.T"):
+        stream.feed(np.zeros((512, 2), np.float32))
+    assert set(stream.feed(np.zeros((2, 512), np.float32))) == set(stream.names)
+
+
 @pytest.mark.parametrize("n_samples", [0, 1, 2, 735, 736, 737])
 @pytest.mark.parametrize("n_channels", [1, 2, 5])
 def test_short_sounds_and_none(known, rng, n_samples, n_channels):
