@@ -152,7 +152,7 @@ def _done(worker: Worker, task: Task) -> Outcome | Exception:
     except Exception as error:
         try:
             pickle.loads(pickle.dumps(error))
-        except Exception:
+        except Exception:  # one that would not survive the way, or not as itself
             return RuntimeError(f"{type(error).__name__}: {error}")
         return error
 
