@@ -18,11 +18,13 @@ if TYPE_CHECKING:
     from audiosep.evaluation import evaluate, si_sdr
     from audiosep.examples import Region
     from audiosep.exports.exporting import export
-    from audiosep.io import read, write
+    from audiosep.health import check_recording
+    from audiosep.io import ReadOptions, read, write
     from audiosep.learning import learn
     from audiosep.merging import merge_dictionaries
     from audiosep.nmf.estimator import NMF
     from audiosep.one_shots import cut_one_shots
+    from audiosep.plots.spectrograms import plot_spectrogram
     from audiosep.research.atoms import find_atoms
     from audiosep.research.matching import match_dictionary
     from audiosep.research.regrouping import regroup
@@ -73,6 +75,9 @@ _HOMES = {
     "Spectrogram": "audiosep.types",
     "istft": "audiosep.transform",
     "nmf": "audiosep.nmf",
+    "plot_spectrogram": "audiosep.plots.spectrograms",
+    "ReadOptions": "audiosep.io",
+    "check_recording": "audiosep.health",
     "read": "audiosep.io",
     "separate": "audiosep.shortcuts",
     "stft": "audiosep.transform",
@@ -89,6 +94,7 @@ __all__ = [
     "Grouping",
     "Melody",
     "Onsets",
+    "ReadOptions",
     "Region",
     "Score",
     "Separation",
@@ -96,6 +102,7 @@ __all__ = [
     "SourceModels",
     "Spectrogram",
     "__version__",
+    "check_recording",
     "cut_one_shots",
     "evaluate",
     "export",
@@ -106,6 +113,7 @@ __all__ = [
     "match_dictionary",
     "merge_dictionaries",
     "nmf",
+    "plot_spectrogram",
     "read",
     "read_score",
     "regroup",

@@ -137,7 +137,7 @@ class Chunked:
             If the recording is too long for something that has to be known of the whole of it.
         """
         chunks = self.chunks
-        learnt = self._learnt(chunks) if len(chunks) > 1 else None
+        learnt = self._learnt() if len(chunks) > 1 else None
         before: _Tail | None = None
         for index, chunk in enumerate(chunks):
             report = _share_of(self.progress, index, len(chunks))
@@ -157,7 +157,7 @@ class Chunked:
         """Return what was found, once all pieces have been given out."""
         return self._seen.found()
 
-    def _learnt(self, chunks: Sequence[Chunk]) -> Learnt | None:
+    def _learnt(self) -> Learnt | None:
         def report(_stage: str, fraction: float) -> None:
             self.progress("read", fraction)
 
@@ -165,12 +165,12 @@ class Chunked:
         if listener is not None:
             listener.check(self.tape.n_samples / self.tape.sr, self.settings)
             heard = []
-            for index, chunk in enumerate(chunks):
-                report("read", index / len(chunks))
-                part = self.tape.part(chunk.first, chunk.last)
+            spans = self.spans_heard(listener.hears_s)
+            for index, (first, last, own) in enumerate(spans):
+                report("read", index / len(spans))
+                part = self.tape.part(first, last)
                 spectrogram = stft(part, window_s=self.window_s, n_threads=self.n_threads)
-                settings = replace(self.settings, start_s=chunk.first / self.tape.sr)
-                own = _own_frames(chunk, spectrogram.hop_length, self.tape.n_samples)
+                settings = replace(self.settings, start_s=first / self.tape.sr)
                 heard.append(listener.listen(spectrogram, own, settings))
             found: Learnt = listener.learn(heard, self.settings, report)
         elif (learner := load_learner(self.method)) is not None:
@@ -186,6 +186,27 @@ class Chunked:
         self.lap("learn")
         self._seen.learnt(found)
         return found
+
+    def spans_heard(self, hears_s: float) -> list[tuple[int, int, slice]]:
+        """Choose what a listener is given that hears so many seconds.
+
+        Parameters
+        ----------
+        hears_s : float > 0
+            At most; infinity for all.
+
+        Returns
+        -------
+        list of (int, int, slice)
+            First samples, samples behind the last ones, and which of their frames count.
+        """
+        sr, n_samples = self.tape.sr, self.tape.n_samples
+        hop_length = max(1, frame_length(sr, self.window_s) // OVERLAP)
+        if n_samples <= hears_s * sr:
+            return [(c.first, c.last, _own_frames(c, hop_length, n_samples)) for c in self.chunks]
+        spans = excerpts_of(n_samples, sr, hears_s)
+        # Not the frames that reach beyond an excerpt.
+        return [(first, last, slice(OVERLAP, -OVERLAP)) for first, last in spans]
 
     def _separated(
         self,

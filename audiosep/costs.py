@@ -7,6 +7,7 @@ import tomllib
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 
 __all__ = [
     "CHANNELS",
@@ -21,6 +22,8 @@ __all__ = [
 RATE = 44_100
 CHANNELS = 2
 """What excerpts are counted in: seconds of stereo at this rate."""
+
+_CPU_MAX = Path("/sys/fs/cgroup/cpu.max")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,11 +109,17 @@ class Costs:
         return self.learning_s * excerpt_s * n_channels / CHANNELS * sr / RATE
 
 
-def n_processors() -> int:
-    """How many processors this process may use."""
+def n_processors() -> float:
+    """How many processors this process may use: a part of one, too, in a container (cgroup v2)."""
     if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+        count = len(os.sched_getaffinity(0))
+    else:
+        count = os.cpu_count() or 1
+    try:
+        quota, period = map(int, _CPU_MAX.read_text(encoding="ascii").split())
+    except (OSError, ValueError):  # no container, or "max"
+        return count
+    return min(count, quota / period) if quota > 0 and period > 0 else count
 
 
 def costs_of(preset: str) -> Costs:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,13 +10,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from audiosep.chunks import CHUNK_S, MARGIN_S
-from audiosep.errors import InputError, ParameterError, RefusedError, UsageError
-from audiosep.io import AudioInfo, info, open_recording
+from audiosep.chunks import CHUNK_S
+from audiosep.errors import DamagedAudioError, InputError, ParameterError, RefusedError, UsageError
+from audiosep.io import AudioInfo, ReadOptions, info, open_recording
 from audiosep.io.header import sha256_of, state_of
+from audiosep.io.read_options import AS_IT_IS
 from audiosep.io.reading import scan_recording
 from audiosep.io.tapes import FileTape
-from audiosep.memory import available_bytes, bytes_per_sample
+from audiosep.memory import Work
 from audiosep.types import Audio, Tape
 
 __all__ = ["Loaded", "load_mixture", "load_tape"]
@@ -29,9 +29,8 @@ def load_mixture(
     *,
     start: float,
     duration: float | None,
-    n_sources: int,
-    voice: bool,
-    in_chunks: bool = False,
+    work: Work,
+    reading: ReadOptions = AS_IT_IS,
 ) -> tuple[Audio, dict[str, Any]]:
     """Read or wrap the mixture, and describe it for the record.
 
@@ -45,12 +44,10 @@ def load_mixture(
         First second, for files.
     duration : float > 0 or None
         Seconds, for files.
-    n_sources : int
-        How many stems are wanted; decides, with the next, how much memory they take.
-    voice : bool
-        As for :func:`audiosep.memory.bytes_per_sample`.
-    in_chunks : bool
-        Whether nothing but the samples of the recording and of its stems grows with its length.
+    work : Work
+        What is to be done with it: decides how long it may be for the memory that is free.
+    reading : ReadOptions
+        What to do with damaged files.
 
     Returns
     -------
@@ -72,30 +69,19 @@ def load_mixture(
     if isinstance(source, str | os.PathLike):
         path = Path(os.fspath(source))
         try:
-            about = info(path)
-            n_most = _most_samples(about, n_sources, voice=voice, in_chunks=in_chunks)
-            recording = open_recording(path, start=start, duration=duration, n_most=n_most)
+            about = info(path, stream=reading.stream)
+            n_most = work.most_samples(about.n_channels, about.sr)
+            recording = open_recording(
+                path, start=start, duration=duration, n_most=n_most, options=reading
+            )
         except (InputError, RefusedError) as error:
             raise type(error)(f"{path} {error}") from None
         audio = recording.audio
-        notes = recording.warnings
-        return audio, _described(audio, path, recording.info, start, duration, notes)
+        described = _described(audio, path, recording.info, start, duration, recording.warnings)
+        return audio, _with_reading(described, reading, is_damaged=recording.is_damaged)
     audio = _in_memory(source, sr, start, duration)
+    work.check(audio.n_samples, audio.n_channels, audio.sr)
     return audio, _described(audio, None, None, start, duration, ())
-
-
-def _most_samples(about: AudioInfo, n_sources: int, *, voice: bool, in_chunks: bool) -> int | None:
-    """How many samples fit into free memory."""
-    free = available_bytes()
-    if free is None:
-        return None
-    each = bytes_per_sample(about.n_channels, n_sources, about.sr, voice=voice)
-    n_most = free // each
-    n_chunk = math.ceil((CHUNK_S + 2 * MARGIN_S) * about.sr)
-    if in_chunks and n_most > n_chunk:
-        kept = 4 * about.n_channels * (1 + n_sources)
-        return (free - n_chunk * each) // kept
-    return n_most
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -137,12 +123,13 @@ def load_tape(
     *,
     start: float,
     duration: float | None,
+    reading: ReadOptions = AS_IT_IS,
 ) -> Loaded:
     """Open a recording of any length; what is no longer than a chunk is kept in memory.
 
     Parameters
     ----------
-    source, sr, start, duration
+    source, sr, start, duration, reading
         As for :func:`load_mixture`.
 
     Returns
@@ -162,12 +149,17 @@ def load_tape(
         return Loaded(tape=audio, about=_described(audio, None, None, start, duration, ()))
     path = Path(os.fspath(source))
     try:
-        n_kept = round(CHUNK_S * info(path).sr)
-        scan = scan_recording(path, start=start, duration=duration, n_kept=n_kept)
+        before = info(path, stream=reading.stream)
+        n_kept = round(CHUNK_S * before.sr)
+        scan = scan_recording(path, start=start, duration=duration, n_kept=n_kept, options=reading)
+        # A decoder takes what it cannot read of a header for zeros, and goes on without a word.
+        if scan.info != before and not scan.warnings:
+            raise DamagedAudioError("has a header that reads in two ways; check its disk.")
     except (InputError, RefusedError) as error:
         raise type(error)(f"{path} {error}") from None
     tape = FileTape.of(path, scan) if scan.audio is None else scan.audio
     about = _described(tape, path, scan.info, start, duration, scan.warnings)
+    about = _with_reading(about, reading, is_damaged=scan.is_damaged)
     return Loaded(tape=tape, about=about, state=scan.state)
 
 
@@ -209,6 +201,15 @@ def _described(
     if tape.peak == 0.0:
         warnings.append("the recording is silent, and so are the stems.")
     return {"input": description, "warnings": warnings, "path": path}
+
+
+def _with_reading(
+    about: dict[str, Any], reading: ReadOptions, *, is_damaged: bool
+) -> dict[str, Any]:
+    """Note how a file was read, where that is not as usual."""
+    how = {"reading": reading.recorded()} if reading.recorded() else {}
+    damage = {"damaged": True} if is_damaged else {}
+    return about | {"input": about["input"] | how | damage}
 
 
 def _wrap(samples: npt.ArrayLike, sr: int | None) -> Audio:

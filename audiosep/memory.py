@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import math
+from bisect import bisect_right
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from audiosep.chunks import CHUNK_S, MARGIN_S
 from audiosep.costs import costs_of
+from audiosep.errors import RefusedError
 
 __all__ = [
     "LEAST_CHUNK_S",
     "PROGRAM_BYTES",
+    "Work",
     "available_bytes",
-    "bytes_per_sample",
+    "chunk_s_for",
     "chunk_s_within",
     "longest_chunk_s",
     "map_large_arrays",
@@ -35,47 +40,12 @@ _PRUDENCE = 1.1
 _STEM_BYTES = 8
 """Of each sample of each stem: as it is made, and as it is written."""
 
-# Of a whole recording, rounded up.
-_SPECTROGRAM = 16  # complex64, half the window's bins, four windows over every sample
-_MATRIX = 8  # float32, the same grid
-_SAMPLE = 4
-
-_MATRICES = 4
-"""Magnitudes, and what is decided on fewer bands, in every method."""
-
-_VOICE_MATRICES = 10
-_VOICE_SR = 16000
-"""A voice is modelled on that many more, below half of this rate."""
+_SAMPLE_BYTES = 4
+_ENDLESS = 1000
+"""Chunks of a recording that is so long that its length no longer matters."""
 
 _MEMINFO = Path("/proc/meminfo")
 _CGROUP = Path("/sys/fs/cgroup")
-
-
-def bytes_per_sample(n_channels: int, n_sources: int, sr: int, *, voice: bool = False) -> int:
-    """Memory that one sample of all channels takes where a whole recording is worked on at once.
-
-    Parameters
-    ----------
-    n_channels, n_sources : int > 0
-        Of the recording, and wanted.
-    sr : int > 0
-        Sample rate in Hz.
-    voice : bool
-        Whether the method follows a voice.
-
-    Returns
-    -------
-    int
-        Bytes.
-    """
-    matrices = _MATRICES
-    if voice:
-        matrices += math.ceil(_VOICE_MATRICES * min(1.0, _VOICE_SR / sr))
-    recording = n_channels * _SAMPLE
-    modelling = n_channels * _SPECTROGRAM + matrices * _MATRIX
-    # The spectrogram is gone when the stems are made.
-    rendering = n_sources * n_channels * _SAMPLE + matrices * _MATRIX
-    return recording + max(modelling, rendering)
 
 
 def longest_chunk_s(seconds: float, chunk_s: float = CHUNK_S) -> float:
@@ -156,6 +126,117 @@ def chunk_s_within(
         if memory_of(preset, n_samples, n_channels, n_stems, sr, chunk_s=chunk_s) <= n_bytes:
             return chunk_s
     return None
+
+
+def chunk_s_for(
+    max_memory: int | None, preset: str, n_samples: int, n_channels: int, n_stems: int, sr: int
+) -> float:
+    """Longest chunk in seconds that fits into the memory that may be used.
+
+    Without a limit it is always the same, so that stems do not depend on the machine.
+
+    Parameters
+    ----------
+    max_memory : int or None
+        Bytes that may be used, beside the program itself; None for what is free.
+    preset, n_samples, n_channels, n_stems, sr
+        As for :func:`memory_of`.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    RefusedError
+        If what is needed is more than may be used, or than is free.
+    """
+    about = (preset, n_samples, n_channels, n_stems, sr)
+    if max_memory is None:
+        free, needed = available_bytes(), memory_of(*about)
+        if free is None or needed <= free:
+            return CHUNK_S
+        raise RefusedError(
+            f"taking it apart takes about {needed / 1e6:.0f} MB of memory and "
+            f"{free / 1e6:.0f} MB are free; free some, or have it done in shorter chunks with "
+            f"--max-memory {max(1, round(0.9 * free / 1e6))}M."
+        )
+    chunk_s = chunk_s_within(max_memory, *about)
+    if chunk_s is None:
+        least = memory_of(*about, chunk_s=LEAST_CHUNK_S)
+        raise RefusedError(
+            f"taking it apart takes about {least / 1e6:.0f} MB of memory, even in short "
+            f"chunks, and {max_memory / 1e6:.0f} MB may be used; free some, or allow more with "
+            "--max-memory."
+        )
+    return chunk_s
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """What is to be done with a recording that is in memory as a whole.
+
+    Parameters
+    ----------
+    preset : str
+        Recipe whose costs were measured.
+    n_stems : int > 0
+        How many stems there may be; they stay in memory, too.
+    chunk_s : float > 0
+        Longest chunk in seconds; infinity for what is done with the whole at once.
+    """
+
+    preset: str
+    n_stems: int
+    chunk_s: float = CHUNK_S
+
+    def needs(self, n_samples: int, n_channels: int, sr: int) -> int:
+        """Bytes that it takes, beside those of the program itself."""
+        about = (self.preset, n_samples, n_channels, self.n_stems, sr)
+        return memory_of(*about, chunk_s=self.chunk_s) + self._kept(n_samples, n_channels, sr)
+
+    def most_samples(self, n_channels: int, sr: int) -> int | None:
+        """How long a recording may be for what is free now; None where nobody can tell."""
+        free = available_bytes()
+        if free is None:
+            return None
+        if math.isinf(self.chunk_s):
+            last = free // (_SAMPLE_BYTES * n_channels)
+            return _last_of(last, lambda n: self.needs(n, n_channels, sr) <= free)
+        chunk = math.floor(self.chunk_s * sr)
+        endless = self.needs(_ENDLESS * chunk, n_channels, sr)
+        each = _SAMPLE_BYTES * n_channels * (1 + self.n_stems)
+        beyond = (free - endless) // each + _ENDLESS * chunk
+        if beyond > chunk:
+            return beyond
+        return _last_of(chunk, lambda n: self.needs(n, n_channels, sr) <= free)
+
+    def check(self, n_samples: int, n_channels: int, sr: int) -> None:
+        """Refuse a recording that is in memory already and too long for what is free beside it.
+
+        Raises
+        ------
+        RefusedError
+            If it is.
+        """
+        most = self.most_samples(n_channels, sr)
+        if most is not None and n_samples > most:
+            other = "" if math.isinf(self.chunk_s) else ", or write its stems with Separator.split"
+            raise RefusedError(
+                f"the recording is longer than the {most / sr:.0f} s that fit into free memory; "
+                f"take it in parts{other}."
+            )
+
+    def _kept(self, n_samples: int, n_channels: int, sr: int) -> int:
+        """Bytes of the recording and its stems where only a part of them is worked on at once."""
+        if n_samples <= self.chunk_s * sr:
+            return 0
+        return _SAMPLE_BYTES * n_channels * (1 + self.n_stems) * n_samples
+
+
+def _last_of(most: int, fits: Callable[[int], bool]) -> int:
+    """Largest number up to `most` that fits, where smaller ones do as well."""
+    return max(0, bisect_right(range(most + 1), 0, key=lambda n: 0 if fits(n) else 1) - 1)
 
 
 def map_large_arrays() -> None:

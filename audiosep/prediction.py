@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import shutil
+import statistics
 import time
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -58,8 +60,9 @@ def seconds_of(
     taken = costs.seconds.of(given_s, n_channels, sr)
     if n_chunks > 1:
         taken += costs.learnt_s(chunk_s, n_channels, sr)
-    at_once = max(1, min(n_threads, n_processors()))
-    share = 1.0 - costs.parallel + costs.parallel / at_once
+    at_once = min(n_threads, n_processors())
+    # Less than one processor slows down everything, more only what threads share.
+    share = 1.0 - costs.parallel + costs.parallel / at_once if at_once > 1 else 1.0 / at_once
     return taken * share * probe_s() / costs.probe_s
 
 
@@ -67,25 +70,53 @@ def seconds_of(
 def probe_s() -> float:
     """Measure this machine: seconds of processor time for work such as methods do.
 
-    Always the same work: transforms, products of matrices, divisions. Measured once in a process,
-    in about 0.2 s; the fastest of several turns, because other work only ever slows it down.
+    Always the same work: transforms, products of matrices, divisions, sums of what no cache holds.
+    The median of several turns of each, because a separation meets the slow moments of a machine
+    as well as the fast ones; and the geometric mean of the four, so that all count alike. Measured
+    once in a process, in about 0.3 s.
     """
+    kernels = _kernels()
+    taken = [[_timed(kernel) for kernel in kernels] for _ in range(_TURNS)][1:]
+    return math.exp(
+        statistics.fmean(math.log(statistics.median(t)) for t in zip(*taken, strict=True))
+    )
+
+
+def _timed(kernel: Callable[[], object]) -> float:
+    began = time.thread_time()
+    kernel()
+    return max(1e-9, time.thread_time() - began)
+
+
+def _kernels() -> tuple[Callable[[], object], ...]:
+    """Work of about 5 ms each: that of methods, in small."""
     rng = np.random.default_rng(0)
     frames = rng.standard_normal((64, 4096)).astype(np.float32)
     templates = rng.random((1025, 32), dtype=np.float32)
     activations = rng.random((32, 512), dtype=np.float32)
-    taken = []
-    for _ in range(_TURNS):
-        began = time.thread_time()
-        for _ in range(3):
-            spectra = scipy.fft.rfft(frames, axis=1)
-            scipy.fft.irfft(spectra * np.abs(spectra), axis=1)
-            for _ in range(2):
-                model = templates @ activations
-                np.divide(1.0, model + 1.0, out=model)
-                templates.T @ model
-        taken.append(time.thread_time() - began)
-    return min(taken)
+    model = templates @ activations
+    few = rng.random(16_384, dtype=np.float32) + np.float32(1)
+    ratio = np.empty_like(few)
+    many = rng.random((3, 2_000_000), dtype=np.float32)
+
+    def transforms() -> None:
+        for _ in range(4):
+            scipy.fft.irfft(scipy.fft.rfft(frames, axis=1), axis=1)
+
+    def products() -> None:
+        for _ in range(2):
+            np.matmul(templates, activations, out=model)
+            np.matmul(templates.T, model)
+
+    def divisions() -> None:
+        for _ in range(800):
+            np.divide(few, few, out=ratio)
+
+    def sums() -> None:
+        for _ in range(2):
+            np.add(many[0], many[1], out=many[2])
+
+    return transforms, products, divisions, sums
 
 
 def stems_bytes(
@@ -157,6 +188,13 @@ def check_room(
     wanted, free = stems_bytes(n_samples, n_channels, n_stems, bits, format_), free_bytes(place)
     if free is not None and wanted > free:
         raise OutputError(
-            f"the stems take at least {wanted / 1e6:.0f} MB and {free / 1e6:.0f} MB are free where "
+            f"the stems take at least {_in_words(wanted)} and {_in_words(free)} are free where "
             "they would go; make room, choose another --out, or take --format flac."
         )
+
+
+def _in_words(n_bytes: int) -> str:
+    """``"120 kB"``, ``"35 MB"``, ``"2.1 GB"``."""
+    if n_bytes < 1e6:
+        return f"{n_bytes / 1e3:.0f} kB"
+    return f"{n_bytes / 1e6:.0f} MB" if n_bytes < 1e9 else f"{n_bytes / 1e9:.1f} GB"

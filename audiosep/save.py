@@ -6,7 +6,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Protocol
@@ -29,8 +29,10 @@ from audiosep.io.evidence import (
 from audiosep.io.formats import Format, bits_from, check_format
 from audiosep.io.header import sha256_of
 from audiosep.io.placing import beside, move_run
+from audiosep.io.stem_writer import sync_file
 from audiosep.io.tapes import FileTape
 from audiosep.io.writing import Level, Piece, WrittenStems, write, write_pieces
+from audiosep.keeping import kept
 from audiosep.notes import notes_of
 from audiosep.transform import n_frames_of
 from audiosep.types import Audio, Factorization, Grouping, Melody, Onsets, Tape
@@ -187,6 +189,7 @@ def save_pieces(
     own_bits: int | str,
     one_shots: int = 0,
     fresh: bool = False,
+    keep: Sequence[str] = (),
 ) -> Saved:
     """Write stems as they come, and then what else there is, into the folder `place`.
 
@@ -202,6 +205,8 @@ def save_pieces(
         As for :func:`save_stems`.
     own_bits : {16, 24, "float"}
         Depth of the recording.
+    keep : sequence of str
+        Stems to write; all others become one, see :func:`audiosep.keeping.kept`.
 
     Returns
     -------
@@ -222,17 +227,19 @@ def save_pieces(
     target = _target(place)
     clock = _Stopwatch()
     with beside(target) as folder:
-        written = write_pieces(folder, clock.outside(pieces), mixture, bits=depth, format_=format_)
+        pieces = clock.outside(kept(pieces, keep))
+        written = write_pieces(folder, pieces, mixture, bits=depth, format_=format_)
         facts = facts_of()
         extras = [
             *_write_evidence(folder, facts),
             *_write_one_shots(folder, facts, written, one_shots, format_),
             *_write_factorization(folder, facts, tuple(written.files), mixture, warnings),
         ]
+        _make_last(folder, extras)
         record = facts.record | {
             "null_test_db": written.null_test_db,
             "bits": written.bits,
-            "output": output_wanted(format_name, bits, one_shots),
+            "output": output_wanted(format_name, bits, one_shots, keep),
             "warnings": [*facts.record["warnings"], *warnings, *written.warnings],
             "stems": {
                 name: {
@@ -261,6 +268,15 @@ def save_pieces(
     )
 
 
+def _make_last(folder: Path, files: Iterable[str]) -> None:
+    """Bring files to the disk, as the stems are already, before a record vouches for them."""
+    for file in files:
+        try:
+            sync_file(folder / file)
+        except OSError as error:
+            raise OutputError(f"cannot write {file}: {error.strerror}; is the disk full?") from None
+
+
 class _Stopwatch:
     """Seconds since it was made, without those in which pieces were waited for."""
 
@@ -285,10 +301,13 @@ class _Stopwatch:
         return round(time.perf_counter() - self._began - self._outside, 3)
 
 
-def output_wanted(format_name: str, bits: int | str | None, one_shots: int) -> dict[str, Any]:
+def output_wanted(
+    format_name: str, bits: int | str | None, one_shots: int, keep: Sequence[str] = ()
+) -> dict[str, Any]:
     """What was asked for, as the record keeps it: a run is done again where it differs."""
-    wanted = {"format": format_name, "bits": None if bits is None else str(bits)}
-    return wanted | ({"one_shots": one_shots} if one_shots else {})
+    wanted: dict[str, Any] = {"format": format_name, "bits": None if bits is None else str(bits)}
+    wanted |= {"one_shots": one_shots} if one_shots else {}
+    return wanted | ({"keep": ",".join(keep)} if keep else {})
 
 
 def _write_evidence(folder: Path, separation: Facts) -> list[str]:

@@ -6,10 +6,13 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from audiosep.save import save_stems
 from audiosep.types import Audio, Factorization, Grouping, Melody, Onsets, whole_number
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["Separation"]
 
@@ -87,3 +90,46 @@ class Separation:
         """
         n_each = whole_number("one_shots", one_shots, 0)
         return save_stems(self, Path(os.fspath(directory)), format, bits, one_shots=n_each).paths
+
+    def plot(
+        self,
+        *,
+        y_axis: str = "log",
+        top_db: float = 80.0,
+        evidence: bool = True,
+        cmap: Any = "magma",
+    ) -> Figure:
+        """Draw the mixture and all stems on one scale of time, frequency and level.
+
+        Parameters
+        ----------
+        y_axis, top_db, evidence, cmap
+            See :func:`audiosep.plots.separations.plot_separation`.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            Unknown to pyplot; notebooks show it.
+
+        Raises
+        ------
+        ParameterError
+            If a setting is out of range or unknown.
+        UsageError
+            If matplotlib is not installed.
+        """
+        from audiosep.plots.separations import plot_separation
+
+        return plot_separation(self, y_axis=y_axis, top_db=top_db, evidence=evidence, cmap=cmap)
+
+    def _repr_html_(self) -> str:
+        """What notebooks show: a player and a spectrogram for each stem, and what was decided."""
+        from audiosep.plots.players import html_of_separation
+
+        return html_of_separation(self)
+
+    def __repr__(self) -> str:
+        """Names and lengths: all samples would fill pages, and the record holds paths."""
+        return (
+            f"<Separation of {self.mixture.duration:.1f} s into {', '.join(map(repr, self.stems))}>"
+        )

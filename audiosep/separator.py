@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,14 @@ import numpy.typing as npt
 
 from audiosep.chunks import CHUNK_S
 from audiosep.dictionary_files import load_dictionary
-from audiosep.errors import OutputError, ParameterError, RefusedError, UsageError
+from audiosep.errors import OutputError, UsageError
 from audiosep.examples import identity_of
+from audiosep.io import ReadOptions
 from audiosep.io.header import sha256_of
+from audiosep.io.read_options import AS_IT_IS
 from audiosep.loading import load_mixture, load_tape
 from audiosep.masks import exponent_from
-from audiosep.memory import LEAST_CHUNK_S, available_bytes, chunk_s_within, memory_of
+from audiosep.memory import Work, chunk_s_for, memory_of
 from audiosep.methods.base import Quality
 from audiosep.nmf.divergence import beta_from
 from audiosep.pipeline import Clock, begin
@@ -32,7 +34,7 @@ from audiosep.streaming import WINDOW_S as STREAM_WINDOW_S
 from audiosep.streaming import Stream
 from audiosep.streaming_setup import stream_of
 from audiosep.threads import one_blas_thread
-from audiosep.told import check_told
+from audiosep.told import check_counts, check_told
 from audiosep.types import Audio, Progress, ignore_progress, whole_number
 
 __all__ = ["AUTO", "MOST_COMPONENTS", "MOST_SOURCES", "Separator"]
@@ -134,19 +136,7 @@ class Separator:
         self._normalise("seed", 0)
         self._normalise("n_threads", 1)
         self._normalise("n_free", 0, MOST_COMPONENTS)
-        if self.n_sources is not None and not recipe.n_sources_free:
-            raise UsageError(
-                f"the preset {self.preset} always gives {recipe.stems}; to choose the number of "
-                "sources use the preset components or stereo."
-            )
-        fewest = recipe.fewest_components
-        if recipe.n_sources_free:
-            fewest = self.n_sources or recipe.n_sources
-        if isinstance(self.n_components, int) and self.n_components < fewest:
-            raise ParameterError(
-                f"n_components={self.n_components} is too few for the preset {self.preset}; use "
-                f"{fewest} or more."
-            )
+        check_counts(self, recipe)
         if self.beta is not None:
             object.__setattr__(self, "beta", beta_from(self.beta))
         if self.mask_exponent is not None:
@@ -224,6 +214,7 @@ class Separator:
         *,
         start: float = 0.0,
         duration: float | None = None,
+        reading: ReadOptions = AS_IT_IS,
         progress: Progress = ignore_progress,
     ) -> Separation:
         """Take a recording apart.
@@ -238,6 +229,8 @@ class Separator:
             First second, for files.
         duration : float > 0, optional
             Seconds, for files.
+        reading : audiosep.ReadOptions
+            What to do with files that are damaged or hold several tracks.
         progress : callable
             Called as ``progress(stage, fraction)``.
 
@@ -261,9 +254,8 @@ class Separator:
             sr,
             start=start,
             duration=duration,
-            n_sources=self.n_stems(),
-            voice=self.recipe().follows_voice,
-            in_chunks=True,
+            reading=reading,
+            work=Work(preset=self.recipe().name, n_stems=self.n_stems()),
         )
         clock.lap("read")
         run = begin(self, mixture, about, clock, CHUNK_S, progress)
@@ -304,7 +296,9 @@ class Separator:
         fresh: bool = False,
         start: float = 0.0,
         duration: float | None = None,
+        reading: ReadOptions = AS_IT_IS,
         max_memory: int | None = None,
+        keep: Sequence[str] = (),
         progress: Progress = ignore_progress,
     ) -> Saved:
         """Take a recording of any length apart into a folder, in memory that does not grow with it.
@@ -314,7 +308,7 @@ class Separator:
 
         Parameters
         ----------
-        source, sr, start, duration, progress
+        source, sr, start, duration, reading, progress
             As for :meth:`separate`.
         directory, format, bits, one_shots
             As for :meth:`audiosep.Separation.save`.
@@ -324,6 +318,8 @@ class Separator:
             Bytes that may be used beside those of the program itself; by default what is free.
             Where it is given and short, the recording is taken apart in shorter chunks than
             otherwise, and the stems differ from those made with more.
+        keep : sequence of str
+            Names of stems to write; the sum of all others becomes one more, ``rest``.
 
         Returns
         -------
@@ -346,7 +342,7 @@ class Separator:
         """
         clock = Clock()
         progress("read", 0.0)
-        loaded = load_tape(source, sr, start=start, duration=duration)
+        loaded = load_tape(source, sr, start=start, duration=duration, reading=reading)
         clock.lap("read")
         tape = loaded.tape
         chunk_s = self.chunk_s_within(max_memory, tape.n_samples, tape.n_channels, tape.sr)
@@ -355,7 +351,7 @@ class Separator:
             Path(os.fspath(directory)),
             tape.n_samples,
             tape.n_channels,
-            fewest_stems(self.recipe().name, self.n_stems()),
+            len(keep) or fewest_stems(self.recipe().name, self.n_stems()),
             own_bits if bits is None else bits,
             format,
         )
@@ -377,6 +373,7 @@ class Separator:
                     own_bits=own_bits,
                     one_shots=whole_number("one_shots", one_shots, 0),
                     fresh=fresh,
+                    keep=tuple(keep),
                 )
         except OutputError:
             loaded.check()  # stems do not add up to a recording that is another one by now
@@ -438,23 +435,5 @@ class Separator:
         RefusedError
             If what is needed is more than may be used, or than is free.
         """
-        about = (n_samples, n_channels, sr)
-        if max_memory is None:
-            free, needed = available_bytes(), self.memory_needed(*about)
-            if free is None or needed <= free:
-                return CHUNK_S
-            raise RefusedError(
-                f"taking it apart takes about {needed / 1e6:.0f} MB of memory and "
-                f"{free / 1e6:.0f} MB are free; free some, or have it done in shorter chunks with "
-                f"--max-memory {max(1, round(0.9 * free / 1e6))}M."
-            )
         name = self.recipe().name
-        chunk_s = chunk_s_within(max_memory, name, n_samples, n_channels, self.n_stems(), sr)
-        if chunk_s is None:
-            least = self.memory_needed(*about, chunk_s=LEAST_CHUNK_S)
-            raise RefusedError(
-                f"taking it apart takes about {least / 1e6:.0f} MB of memory, even in short "
-                f"chunks, and {max_memory / 1e6:.0f} MB may be used; free some, or allow more with "
-                "--max-memory."
-            )
-        return chunk_s
+        return chunk_s_for(max_memory, name, n_samples, n_channels, self.n_stems(), sr)

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy.typing as npt
 
+from audiosep.io import ReadOptions
+from audiosep.io.read_options import AS_IT_IS
 from audiosep.methods.base import Quality
 from audiosep.presets import DEFAULT_PRESET
 from audiosep.scores import Score
@@ -38,6 +40,7 @@ def separate(
     n_threads: int | None = None,
     start: float = 0.0,
     duration: float | None = None,
+    reading: ReadOptions = AS_IT_IS,
     progress: Progress = ignore_progress,
 ) -> Separation:
     """Take a recording apart: ``separate("mix.wav").save("separated/mix")``.
@@ -53,6 +56,8 @@ def separate(
         See :class:`Separator`.
     start, duration : float
         Part of a file in seconds.
+    reading : ReadOptions
+        What to do with files that are damaged or hold several tracks.
     progress : callable
         Called as ``progress(stage, fraction)``.
 
@@ -85,4 +90,6 @@ def separate(
         seed=seed,
         n_threads=n_threads,
     )
-    return separator.separate(source, sr, start=start, duration=duration, progress=progress)
+    return separator.separate(
+        source, sr, start=start, duration=duration, reading=reading, progress=progress
+    )

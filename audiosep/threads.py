@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from audiosep.types import whole_number
 
 __all__ = ["one_blas_thread", "resolve_threads"]
+
+_CGROUP = Path("/sys/fs/cgroup")
 
 _lock = threading.Lock()
 _holders = 0
@@ -21,9 +25,25 @@ def resolve_threads(n_threads: int | None) -> int:
     """Return `n_threads`, or the number of processors this process may use."""
     if n_threads is None:
         if hasattr(os, "sched_getaffinity"):
-            return len(os.sched_getaffinity(0))
+            return int(min(len(os.sched_getaffinity(0)), _of_container()))
         return os.cpu_count() or 1
     return whole_number("n_threads", n_threads, 1)
+
+
+def _of_container() -> float:
+    """Processors that a container may keep busy, rounded up; infinite without a limit."""
+    try:
+        if (_CGROUP / "cpu.max").exists():
+            quota, period = (_CGROUP / "cpu.max").read_text(encoding="ascii").split()
+        else:  # of the first version
+            quota, period = (
+                (_CGROUP / "cpu" / f"cpu.cfs_{name}_us").read_text(encoding="ascii")
+                for name in ("quota", "period")
+            )
+        share = int(quota) / int(period)
+    except (OSError, ValueError, ZeroDivisionError):  # no container, or "max"
+        return math.inf
+    return max(1, math.ceil(share)) if share > 0 else math.inf
 
 
 @contextmanager

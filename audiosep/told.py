@@ -17,7 +17,7 @@ from audiosep.scores import Score
 if TYPE_CHECKING:
     from audiosep.separator import Separator
 
-__all__ = ["Told", "check_told"]
+__all__ = ["Told", "check_counts", "check_told"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +80,38 @@ def check_told(given: Separator, recipe: Preset, most: int) -> Told:
     _check_names(tuple(given.examples or ()), given.rest, most)
     examples = examples_from(given.examples or {}) or None
     return Told(examples=examples, score=_score_from(given.score))
+
+
+def check_counts(given: Separator, recipe: Preset) -> None:
+    """Refuse numbers of sources and components that do not fit a recipe.
+
+    Parameters
+    ----------
+    given : Separator
+        With whole numbers where any were given.
+    recipe : Preset
+        That is used.
+
+    Raises
+    ------
+    UsageError
+        If the number of sources cannot be chosen.
+    ParameterError
+        If there are too few components.
+    """
+    if given.n_sources is not None and not recipe.n_sources_free:
+        raise UsageError(
+            f"the preset {given.preset} always gives {recipe.stems}; to choose the number of "
+            "sources use the preset components or stereo."
+        )
+    fewest = recipe.fewest_components
+    if recipe.n_sources_free:
+        fewest = given.n_sources or recipe.n_sources
+    if isinstance(given.n_components, int) and given.n_components < fewest:
+        raise ParameterError(
+            f"n_components={given.n_components} is too few for the preset {given.preset}; use "
+            f"{fewest} or more."
+        )
 
 
 def _check_examples_or_score(given: Separator, recipe: Preset) -> None:

@@ -6,7 +6,7 @@ import operator
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,9 @@ import numpy.typing as npt
 from audiosep.errors import InputError, ParameterError
 from audiosep.evidence import Melody, Onsets
 from audiosep.tape import Tape
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = [
     "Audio",
@@ -143,6 +146,12 @@ class Audio:
     def part(self, first: int, last: int) -> Audio:
         """Samples from `first` up to, but without, `last`; not copied."""
         return Audio(samples=self.samples[:, first:last], sr=self.sr)
+
+    def _repr_html_(self) -> str:
+        """What notebooks show: a spectrogram and a player."""
+        from audiosep.plots.players import html_of_audio
+
+        return html_of_audio(self)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -288,6 +297,55 @@ class Factorization:
     def model(self) -> FloatArray:
         """``W H`` of shape (n_bins, n_frames)."""
         return self.templates @ self.activations
+
+    def plot(
+        self,
+        *,
+        sr: int | None = None,
+        n_fft: int | None = None,
+        hop_length: int | None = None,
+        grouping: Grouping | None = None,
+        y_axis: str = "log",
+        top_db: float = 60.0,
+        cmap: Any = "magma",
+    ) -> Figure:
+        """Draw templates and activations, sorted by the mean frequency of the templates.
+
+        Parameters
+        ----------
+        sr, n_fft, hop_length, grouping, y_axis, top_db, cmap
+            See :func:`audiosep.plots.factorizations.plot_factorization`.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            Unknown to pyplot; notebooks show it.
+
+        Raises
+        ------
+        ParameterError
+            If a setting is out of range or unknown, or the grouping is one of other components.
+        UsageError
+            If matplotlib is not installed.
+        """
+        from audiosep.plots.factorizations import plot_factorization
+
+        return plot_factorization(
+            self,
+            sr=sr,
+            n_fft=n_fft,
+            hop_length=hop_length,
+            grouping=grouping,
+            y_axis=y_axis,
+            top_db=top_db,
+            cmap=cmap,
+        )
+
+    def _repr_html_(self) -> str:
+        """What notebooks show: the picture and the facts."""
+        from audiosep.plots.players import html_of_factorization
+
+        return html_of_factorization(self)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

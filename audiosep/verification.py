@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 import os
+import re
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from audiosep.errors import InputError
+from audiosep.errors import InputError, ParameterError
 from audiosep.io.header import info, sha256_of
+from audiosep.io.read_options import ReadOptions
 from audiosep.io.reading import scan_recording
 from audiosep.io.tapes import FileTape
 from audiosep.io.urls import is_url
@@ -25,6 +28,9 @@ _LARGEST_FLOAT_DIFFERENCE = 1e-6
 _MOST_DB = 1000.0
 _MOST_S = 1e9
 _MOST_SHOWN = 60
+_MOST_RECORD_BYTES = 1 << 26
+_SHAPE = ("sr", "n_channels", "n_samples")
+_DIGEST = re.compile("[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +90,7 @@ def verify(
         If the folder has no record that can be read, or `mixture` cannot be used.
     """
     place = Path(os.fspath(folder))
+    _check_size(place)
     record = read_record(place)
     if record is None:
         raise InputError(
@@ -91,13 +98,14 @@ def verify(
             "complete; separate the recording again."
         )
     about, stems, files = (_mapping(record.get(key)) for key in ("input", "stems", "files"))
-    entries = {
-        **{str(_mapping(e).get("file")): _mapping(e) for e in stems.values()},
-        **{str(name): _mapping(e) for name, e in files.items()},
-    }
-    problems = [words for name, entry in entries.items() if (words := _wrong(place, name, entry))]
+    entries = [(_mapping(entry).get("file"), _mapping(entry)) for entry in stems.values()]
+    entries += [(name, _mapping(entry)) for name, entry in files.items()]
+    problems = [words for name, entry in entries if (words := _wrong(place, name, entry))]
     if not stems:
         problems.append("the record names no stem.")
+    names = [name for name, _ in entries if isinstance(name, str)]
+    if len(set(names)) < len(names):
+        problems.append("the record was damaged or edited: it names a file twice.")
     problems += _odd(record, about)
     notes: list[str] = []
     null_test_db = None
@@ -117,6 +125,20 @@ def verify(
     )
 
 
+def _check_size(place: Path) -> None:
+    """Refuse a record that is none, before all of it is in memory."""
+    path = place / RECORD_NAME
+    try:
+        status = path.stat()
+    except (OSError, ValueError):
+        return
+    if not stat.S_ISREG(status.st_mode) or status.st_size > _MOST_RECORD_BYTES:
+        raise InputError(
+            f"{place} has an {RECORD_NAME} that no separation has written; separate the recording "
+            "again."
+        )
+
+
 def _mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
@@ -124,8 +146,13 @@ def _mapping(value: Any) -> Mapping[str, Any]:
 def _odd(record: Mapping[str, Any], about: Mapping[str, Any]) -> list[str]:
     """Entries that are needed here and that no separation writes."""
     path, start, duration = (about.get(key) for key in ("path", "start", "duration"))
-    null_test_db = record.get("null_test_db")
+    digest = about.get("sha256")
+    null_test_db, bits = record.get("null_test_db"), record.get("bits")
     looked_at = (
+        ("bits", bits, bits == "float" or (type(bits) is int and bits in (16, 24))),
+        *((f"input.{name}", about.get(name), _is_count(about.get(name))) for name in _SHAPE),
+        ("input.sha256", digest, digest is None or _is_digest(digest)),
+        ("input.reading", about.get("reading"), _reading(about) is not None),
         ("input.path", path, path is None or isinstance(path, str)),
         ("input.start", start, start is None or _is_number(start, 0.0, _MOST_S)),
         (
@@ -146,25 +173,50 @@ def _odd(record: Mapping[str, Any], about: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def _reading(about: Mapping[str, Any]) -> ReadOptions | None:
+    """How the recording was read; None where that cannot be."""
+    kept = about.get("reading", {})
+    try:
+        return ReadOptions.from_record(kept) if isinstance(kept, dict) else None
+    except (ParameterError, TypeError):
+        return None
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and value > 0
+
+
+def _is_digest(value: Any) -> bool:
+    return isinstance(value, str) and _DIGEST.fullmatch(value) is not None
+
+
 def _is_number(value: Any, low: float, high: float) -> bool:
     number = isinstance(value, int | float) and not isinstance(value, bool)
     return number and low <= value <= high
 
 
-def _wrong(place: Path, name: str, entry: Mapping[str, Any]) -> str | None:
+def _wrong(place: Path, name: Any, entry: Mapping[str, Any]) -> str | None:
     """What is wrong with a file, if anything."""
+    shown = repr(name)[:_MOST_SHOWN]
+    if not isinstance(name, str):
+        return f"the record was damaged or edited: {shown} cannot be the name of a file."
     if Path(name).name != name or name in ("", "..") or "\0" in name:
-        return f"the record names {name!r}, which cannot be in its folder."
+        return f"the record names {shown}, which cannot be in its folder."
+    if not _is_digest(entry.get("sha256")):
+        return f"the record was damaged or edited: it has no SHA-256 of {shown}."
+    called = name if name.isprintable() and len(name) <= _MOST_SHOWN else shown
     try:
+        if not stat.S_ISREG((place / name).stat().st_mode):
+            return f"{called} cannot be read: it is no file."
         digest = sha256_of(place / name)
     except FileNotFoundError:
-        return f"{name} is missing."
+        return f"{called} is missing."
     except OSError as error:
-        return f"{name} cannot be read: {error.strerror}."
+        return f"{called} cannot be read: {error.strerror}."
     except UnicodeEncodeError:
-        return f"the record names {name!r}, which cannot be a file."
+        return f"the record names {shown}, which cannot be a file."
     if digest != entry.get("sha256"):
-        return f"{name} is damaged or was edited since it was written."
+        return f"{called} is damaged or was edited since it was written."
     return None
 
 
@@ -199,7 +251,12 @@ def _recording(
         return None
     try:
         same = sha256_of(path) == about.get("sha256")
-        scan = scan_recording(path, start=about.get("start") or 0.0, duration=about.get("duration"))
+        scan = scan_recording(
+            path,
+            start=about.get("start") or 0.0,
+            duration=about.get("duration"),
+            options=_reading(about) or ReadOptions(),
+        )
     except (InputError, OSError) as error:
         if told:
             raise InputError(f"{path} cannot be read: {error}") from None
@@ -233,7 +290,7 @@ def _sum(
 ) -> tuple[float, list[str]]:
     """Null test, and whether it holds as it did when they were written."""
     bits, before = record.get("bits"), record.get("null_test_db")
-    steps = 2.0 ** (int(bits) - 1) if bits in (16, 24) else None
+    steps = None if bits == "float" else 2.0 ** (int(bits or 0) - 1)
     files = {name: path.name for name, path in paths.items()}
     folder = next(iter(paths.values())).parent
     from_mixture, from_rounded = differences_of(folder, files, tape, steps, tape.n_samples)

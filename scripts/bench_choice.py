@@ -4,17 +4,19 @@
     python scripts/bench_choice.py CORPUS --setting stereo-division
     python scripts/bench_choice.py CORPUS --setting speech-talkers
     python scripts/bench_choice.py CORPUS --setting component-names
+    python scripts/bench_choice.py CORPUS --setting speech-talkers --seeds 5
+                                          --constant OWN_TO_OTHERS
 
 These four were changed after the other half had been seen. Recordings that are not of the half
 "choose" (_quality_split.py) are refused. The rule, fixed before anything was looked at: the present
 value is kept where it is within noise (0.3 dB; 0.03 of a share) of the best; else the best is
-taken. Each constant is tried by itself, all others as they are; seed 0.
+taken. Each constant is tried by itself, all others as they are.
 
-dB are SI-SDR improvements as bench_quality.py has them, mean of the sources of an item, then of the
-items. Shares are of the stems of bench_components.py with 20 components, paired as there. "sure":
-how many of those better than the mixture are sure, and of those worse are not, mean of the two.
-"names": how many are called what they should be (ALLOWED; a stem worse than the mixture by no
-name).
+dB are SI-SDR improvements as bench_quality.py has them, mean of the sources of an item and of the
+seeds from 0 (one, unless --seeds says more), then of the items. Shares are of the stems of
+bench_components.py with 20 components, paired as there. "sure": how many of those better than the
+mixture are sure, and of those worse are not, mean of the two. "names": how many are called what
+they should be (ALLOWED; a stem worse than the mixture by no name).
 """
 
 from __future__ import annotations
@@ -109,12 +111,14 @@ def with_own_talker(corpus: Path) -> list:
     return items
 
 
-def improvements(item) -> Values:
+def improvements(item, n_seeds: int) -> Values:
     """SI-SDR improvement of each source in dB, in the group of the item."""
     from _quality_methods import OURS, measure
 
-    sources = measure(item, OURS, 0)["sources"].values()
-    values = [source["si_sdr_improvement"] for source in sources if "silent" not in source]
+    values = []
+    for seed in range(n_seeds):
+        sources = measure(item, OURS, seed)["sources"].values()
+        values += [source["si_sdr_improvement"] for source in sources if "silent" not in source]
     return [(label(item), value) for value in values]
 
 
@@ -162,7 +166,7 @@ def component_items(corpus: Path) -> list[Components]:
     return items
 
 
-def sureness(item: Components) -> Values:
+def sureness(item: Components, _n_seeds: int) -> Values:
     """Whether being sure and being better than the mixture go together, by the latter."""
     sure = import_module(SURENESS).SURE
     confidence = item.result.grouping.confidence
@@ -174,7 +178,7 @@ def sureness(item: Components) -> Values:
     ]
 
 
-def naming(item: Components) -> Values:
+def naming(item: Components, _n_seeds: int) -> Values:
     """Whether each stem is called what it should be."""
     analysis, sr = item.result.record["analysis"], item.result.record["input"]["sr"]
     names = import_module(SURENESS).names_of(
@@ -263,7 +267,7 @@ class Setting:
     """What is tried on which items, and how it is measured."""
 
     items: Callable[[Path], list]
-    parts: list[tuple[Callable[[], list[Knob]], Callable[[Any], Values]]]
+    parts: list[tuple[Callable[[], list[Knob]], Callable[[Any, int], Values]]]
 
 
 SETTINGS = {
@@ -332,13 +336,15 @@ def choice(means: dict[str, float], present: str, noise: float) -> str:
     return present if means[present] >= means[best] - noise else best
 
 
-def try_knob(knob: Knob, items: list, measure: Callable[[Any], Values]) -> dict[str, float]:
+def try_knob(
+    knob: Knob, items: list, measure: Callable[[Any, int], Values], n_seeds: int
+) -> dict[str, float]:
     """Print what each value gives, and what follows; return the means."""
     print(f"\n== {knob.name} ({knob.unit}); items: " + ", ".join(map(label, items)), flush=True)
     means = {}
     for words, patches in knob.patches.items():
         with patched(patches):
-            by_item = [measure(item) for item in items]
+            by_item = [measure(item, n_seeds) for item in items]
         means[words] = mean_of_groups([value for values in by_item for value in values])
         each = " ".join(f"{np.mean([v for _, v in values]):.2f}" for values in by_item)
         now = " (present)" if words == knob.present else ""
@@ -368,6 +374,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("corpus", type=Path)
     parser.add_argument("--setting", choices=sorted(SETTINGS), required=True)
+    parser.add_argument("--constant", help="this one alone")
+    parser.add_argument("--seeds", type=int, default=1, help="how many, where chance plays a part")
     arguments = parser.parse_args()
     setting = SETTINGS[arguments.setting]
     items = setting.items(arguments.corpus)
@@ -377,8 +385,9 @@ def main() -> None:
     with fitted_once():
         for knobs, measure in setting.parts:
             rows += [
-                table_row(arguments.setting, knob, try_knob(knob, items, measure))
+                table_row(arguments.setting, knob, try_knob(knob, items, measure, arguments.seeds))
                 for knob in knobs()
+                if arguments.constant in (None, knob.name)
             ]
     print("\n" + "\n".join(rows))
 

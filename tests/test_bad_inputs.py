@@ -117,10 +117,10 @@ BAD = [
     ("quick.wav", make_quick, "implausible sample rate of 10000000 Hz"),
     ("cut.flac", make_cut_flac, "is damaged after 2."),
     ("rotten.flac", make_rotten_flac, "is damaged after 0."),
-    ("tape.m4a", make_m4a, "convert it to WAV or FLAC first"),
+    ("tape.m4a", make_m4a, "is MP4 that cannot be opened"),
     ("absent.wav", make_nothing, "does not exist"),
 ]
-WARNED = {"cut.wav": "ends early: 0.25 s", "cut.mp3": "ends early: the header says"}
+WARNED = {"cut.wav": "ends early: 0.25 s", "cut.mp3": "ends early: 2."}
 GOOD = ["good.wav", "silent.wav", "constant.wav", "one.wav", "really-flac.wav", "loud.wav"]
 
 

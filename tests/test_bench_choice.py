@@ -71,7 +71,7 @@ def test_places_are_chosen_on_one_half_by_the_measure_of_the_benchmark(
     present, few = (float(line.split("  ")[-1].split()[0]) for line in lines[2:4])
     assert lines[2].startswith(f"{before} (present)")
     (item,) = bench.told_items(corpus, "stereo")
-    measured = np.mean([value for _, value in bench.improvements(item)])
+    measured = np.mean([value for _, value in bench.improvements(item, 1)])
     assert present == pytest.approx(measured, abs=0.006)
     assert few < present - 3.0
     assert f"keep {before}" in lines
@@ -96,11 +96,11 @@ def test_names_of_a_drum_loop(bench, tmp_path, monkeypatch):
     drums = {path.stem[4:]: sf.read(path)[0][: 3 * SR] for path in LOOP.glob("ref_*.flac")}
     write(tmp_path / "drums" / "blackpearl_funk", drums)
     (item,) = bench.component_items(tmp_path)
-    assert len(bench.naming(item)) == len(drums)
+    assert len(bench.naming(item, 1)) == len(drums)
     monkeypatch.setattr(_components_sureness, "SURE", 1.01)
-    right = [value for _, value in bench.naming(item)]
+    right = [value for _, value in bench.naming(item, 1)]
     assert right == [float(gain <= 0) for _, _, gain in item.gains]
-    assert {group for group, value in bench.sureness(item) if value} <= {"worse"}
+    assert {group for group, value in bench.sureness(item, 1) if value} <= {"worse"}
 
 
 def test_a_stem_that_is_called_what_it_must_not_be_counts_as_wrong(bench, monkeypatch):
@@ -113,7 +113,7 @@ def test_a_stem_that_is_called_what_it_must_not_be_counts_as_wrong(bench, monkey
         (("harmonic", "percussive", "harmonic", "source-4"), [0, 0, 0, 0]),
     ):
         monkeypatch.setattr(_components_sureness, "names_of", lambda *_, n=names, **__: n)
-        assert [value for _, value in bench.naming(item)] == right
+        assert [value for _, value in bench.naming(item, 1)] == right
 
 
 def test_the_present_value_is_kept_within_noise_of_the_best(bench):

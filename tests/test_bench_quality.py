@@ -381,6 +381,7 @@ def test_a_silent_source_is_reported_and_left_out(bench, tmp_path):
     assert bench.summaries.improvements(row) == pytest.approx([0.0, 0.0])
 
 
+@pytest.mark.slow
 def test_the_first_ten_seconds_at_22_khz(bench):
     samples, sr = bench.corpus.shortened(np.zeros((2, 44100 * 11), np.float32), 44100)
     assert sr == 22050

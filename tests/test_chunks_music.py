@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile as sf
+from marks import some_slow
 from naive import si_sdr
 from scenes import hits, notes, time_axis
 
@@ -107,7 +108,7 @@ AGREEMENT_DB = {
 }
 
 
-@pytest.mark.parametrize("preset", AGREEMENT_DB)
+@pytest.mark.parametrize("preset", some_slow(AGREEMENT_DB, "auto", "four-stems", "vocals"))
 def test_chunks_agree_with_the_whole_cut_at_the_same_places(preset, monkeypatch):
     stems, found = chunked_song(preset)
     monkeypatch.setattr(_stems_blocks, "chunks_of", partial(chunks_of, chunk_s=CHUNK_S))
@@ -145,7 +146,7 @@ def test_without_a_voice_no_chunk_gets_a_stem_for_one():
     assert "No voice" in found.notes[0]
 
 
-@pytest.mark.parametrize("preset", ["stems", "four-stems"])
+@pytest.mark.parametrize("preset", some_slow(["stems", "four-stems"], "four-stems"))
 def test_a_silent_chunk_is_silent_and_has_the_same_stems(preset):
     samples = song()[:, : 9 * SR].copy()
     samples[:, 2 * SR : 7 * SR] = 0.0
@@ -174,7 +175,7 @@ def test_a_chunk_far_louder_than_all_excerpts_stays_finite():
     assert all(np.isfinite(stem).all() for stem in stems.values())
 
 
-@pytest.mark.parametrize("preset", ["harmonic-percussive", "vocals"])
+@pytest.mark.parametrize("preset", some_slow(["harmonic-percussive", "vocals"], "vocals"))
 def test_the_same_bytes_each_time_whatever_the_threads(preset):
     samples = song()[:, : 4 * SR]
     one, two = (

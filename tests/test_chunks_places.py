@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import scenes
 import scenes_drums
+from marks import some_slow
 
 import audiosep
 from audiosep.chunked import Chunked
@@ -121,7 +122,7 @@ def bounds_of(preset):
     return [chunk.start for chunk in chunks_of(n_samples, SR, spectrogram.hop_length, CHUNK_S)][1:]
 
 
-@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("preset", some_slow(PRESETS, "stereo", "components"))
 def test_chunks_agree_with_the_whole(preset):
     whole, models, stems, found = both(preset)
     assert found.names == models.names == tuple(stems)

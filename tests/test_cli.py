@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import commanding
 import files
 import numpy as np
 import pytest
@@ -17,7 +18,6 @@ import soundfile as sf
 import typer.main
 
 import audiosep
-from audiosep import cli
 from audiosep.alignment import LONGEST_S
 from audiosep.cli.app import app
 from audiosep.cli.wording import OPTION_OF, words_of
@@ -44,16 +44,7 @@ def here(tmp_path, monkeypatch):
 
 @pytest.fixture
 def inside(here, monkeypatch, capsys):
-    """Run the command inside this process: the same code, without the start."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["audiosep", *map(str, arguments)])
-        with pytest.raises(SystemExit) as caught:
-            cli.main()
-        said = capsys.readouterr()
-        return files.Ended(caught.value.code or 0, said.out, said.err)
-
-    return run
+    return commanding.runner(monkeypatch, capsys)
 
 
 def split(run, *arguments, **around):
@@ -202,7 +193,8 @@ def test_some_bad(here):
     ended = split(files.audiosep, "bad.wav", "absent.wav", "good.wav", "-q")
     assert ended.code == 1
     assert ended.err.splitlines() == [
-        "audiosep: bad.wav is not audio that can be read (Format not recognised).",
+        "audiosep: bad.wav is not audio that can be read (Format not recognised); if it is a "
+        "recording, convert it to WAV or FLAC.",
         "audiosep: absent.wav does not exist.",
     ]
     assert ended.out.splitlines() == [f"separated/good/source-{i}.wav" for i in (1, 2)]
@@ -307,7 +299,7 @@ def test_interrupted(here, signal_, code, last_words):
         out, err = process.communicate(timeout=60)
         took = time.monotonic() - began
     assert process.returncode == code
-    assert took < 2.5
+    assert took < 30  # to the end of the recording it would be minutes
     assert err.splitlines()[-1].endswith(last_words)
     assert "Traceback" not in err
     assert out.splitlines() == [f"separated/a/source-{i}.wav" for i in (1, 2)]
@@ -866,7 +858,7 @@ def test_dry_run_writes_nothing(inside):
     assert ended.code == 1
     good, bad = lines(ended.out)
     assert (good["status"], good["folder"]) == ("planned", "separated/a")
-    assert bad["error"] == "bad.wav is not audio that can be read (Format not recognised)."
+    assert bad["error"].startswith("bad.wav is not audio that can be read (Format not recognised);")
     assert files.tree(".") == before
     assert not Path("separated").exists()
     split(inside, "a.wav")
@@ -953,7 +945,7 @@ def test_results_below_the_input_folder_are_not_taken_for_recordings(inside):
         (RuntimeError("boom"), "failed unexpectedly (RuntimeError: boom); see --debug."),
         (KeyError("boom"), "failed unexpectedly (KeyError: 'boom'); see --debug."),
         (MemoryError(), "needs more memory than there is; take a part with --duration."),
-        (OSError(5, "Input/output error"), "Input/output error); see --debug."),
+        (OSError(5, "Input/output error"), "cannot be read (Input/output error), tried twice; "),
     ],
     ids=lambda value: type(value).__name__,
 )
@@ -1044,13 +1036,17 @@ def test_presets(inside):
     assert all(set(entry) == {"preset", "stems", "summary"} for entry in entries)
 
 
-def test_a_format_that_cannot_hold_it_is_refused_before_any_work(here):
-    files.write_sound("wide.wav", files.noise(44100 * 20, n_channels=9), 44100)
-    began = time.monotonic()
-    ended = split(files.audiosep, "wide.wav", "--format", "flac")
-    assert (ended.code, ended.out) == (2, "")
+def test_a_format_that_cannot_hold_it_is_refused_before_any_work(inside, monkeypatch):
+    from audiosep import loading
+
+    read = []
+    monkeypatch.setattr(loading, "scan_recording", lambda path, **_: read.append(path))
+    files.write_sound("wide.wav", files.noise(n_channels=9))
+    ended = split(inside, "wide.wav", "--format", "flac")
+    assert (ended.code, ended.out, read) == (2, "", [])
     assert "flac holds at most 8 channels" in ended.err
-    assert time.monotonic() - began < 5.0
+    split(inside, "wide.wav")
+    assert read == [Path("wide.wav")]
 
 
 def test_nothing_is_left_where_nothing_was_done(inside):

@@ -79,17 +79,18 @@ def test_stems_of_short_chunks_do_not_stand_for_others(here):
 
 
 def test_what_a_killed_run_left_goes_with_the_next_one(here):
-    dead, young, held = (Path("separated") / f".audiosep-{name}" for name in "dyh")
-    for folder in (dead, young, held):
+    names = ("-dead", "-held", ".new-young", ".new-old")
+    dead, held, young, old = (Path("separated") / f".audiosep{name}" for name in names)
+    for folder in (dead, held, young, old):
         (folder / "new").mkdir(parents=True)
         (folder / "new" / "drums.wav").write_bytes(bytes(1000))
     long_ago = time.time() - 3600
-    for folder in (dead, held):
-        os.utime(folder, (long_ago, long_ago))
+    os.utime(old, (long_ago, long_ago))
     handle = os.open(held, os.O_RDONLY)
     fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     assert split()[0] == 0
     os.close(handle)
     assert not dead.exists()
+    assert not old.exists()
     assert young.exists()  # somebody may just have made it
     assert held.exists()

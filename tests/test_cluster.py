@@ -225,7 +225,9 @@ def test_told_to_end_and_gone_on_until_the_scheduler_dies(here, machines):
 # A cluster of this machine
 
 
-def test_workers_of_this_machine(here):
+def test_workers_of_this_machine(here, tmp_path_factory, monkeypatch):
+    scratch = tmp_path_factory.mktemp("scratch")
+    monkeypatch.setenv("TMPDIR", str(scratch))
     for number in range(5):
         sound(f"in/x/{number}.wav", number)
     broken("in/bad.wav")
@@ -238,6 +240,7 @@ def test_workers_of_this_machine(here):
     assert (1, contents()) == whole()
     assert set(lines_of("done").values()) == {1}
     assert temporary() == []
+    assert list(scratch.iterdir()) == []
 
 
 def test_ctrl_c_ends_all_processes(here):
@@ -269,6 +272,7 @@ def engine(here):
     assert not multiprocessing.active_children()
 
 
+@pytest.mark.slow
 def test_those_that_die_or_hang_lose_their_own_task_only(engine, here):
     names = ["a", "once", "leaves", "hangs", "ill", "b", "fells", "c", "d"]
     outcomes = {t.job.source.stem: outcome for t, outcome in engine(2, 3.0).run(tasks(*names))}

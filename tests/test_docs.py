@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import soundfile
 import stores
+import studios
 
 import audiosep
 from audiosep import cli
@@ -168,12 +169,24 @@ def test_commands_of_the_documents(page, studio, monkeypatch, capsys, request):
     if any("s3://" in command for command in COMMANDS[page]):
         request.getfixturevalue("archive")
     for command in COMMANDS[page]:  # each builds on those before it
+        if command.startswith("audiosep studio"):  # until somebody ends it
+            _open_studio(studio, shlex.split(command)[2:])
+            continue
         monkeypatch.setattr(sys, "argv", shlex.split(command))
         with pytest.raises(SystemExit) as ended:
             cli.main()
         said = capsys.readouterr()
         assert (ended.value.code or 0) == 0, f"{command}\n{said.err}"
         assert said.out, command
+
+
+def _open_studio(folder, arguments):
+    if reason := studios.why_no_studio():
+        pytest.skip(reason)
+    with studios.studio(folder, *arguments) as one:
+        state = one.until(lambda state: state["open"] or state["recording"])
+        assert state["problem"]["text"] == ""
+        assert one.end() == 0
 
 
 PAGES = [

@@ -146,6 +146,7 @@ def test_a_kernel_may_ask_for_wide_vectors():
         assert ('"prefer-vector-width"="512"' in code) is asks
 
 
+@pytest.mark.slow
 def test_kernels_work_uncompiled():
     done = run(
         "-m", "pytest", str(TESTS / "test_kernels.py"), str(TESTS / "test_factorize.py"), "-q",

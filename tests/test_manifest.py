@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from audiosep.cli.inside import within
 from audiosep.cli.manifest import COLUMNS, Manifest
 from audiosep.cli.split import SplitOptions
-from audiosep.errors import InputError
+from audiosep.errors import InputError, UsageError
 from audiosep.io.naming import TOP
 from audiosep.io.urls import Url
 
@@ -143,7 +143,7 @@ def test_lines_are_counted_through_quotes(here):
     ],
 )
 def test_what_is_no_manifest(here, content, words):
-    with pytest.raises(InputError, match=words):
+    with pytest.raises(UsageError, match=words):
         rows(content)
 
 
@@ -249,7 +249,22 @@ def test_no_text_leads_out(text):
 
 
 @pytest.mark.parametrize(
-    "out", ["../a", "/a", "a/../../b", ".", "", " ", "a/.audiosep", "~a", "a\0b", "./.."]
+    "out",
+    [
+        "x" * 201,
+        "b/" + "\u00e9" * 101,
+        "\ud800",
+        "../a",
+        "/a",
+        "a/../../b",
+        ".",
+        "",
+        " ",
+        "a/.audiosep",
+        "~a",
+        "a\0b",
+        "./..",
+    ],
 )
 def test_stems_stay_in_the_output_folder(here, out):
     (row,) = rows(json.dumps({"input": "a.wav", "out": out}), "list.jsonl")

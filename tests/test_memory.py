@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import soundfile
@@ -13,33 +15,21 @@ from audiosep.errors import RefusedError
 from audiosep.memory import (
     LEAST_CHUNK_S,
     PROGRAM_BYTES,
+    Work,
     available_bytes,
-    bytes_per_sample,
     chunk_s_within,
     longest_chunk_s,
     memory_of,
 )
 from audiosep.presets import preset_names
+from audiosep.research.atoms import find_atoms
 
 SR = 44_100
 HOUR = 3600 * SR
 
 
 def test_more_channels_and_more_sources_take_more():
-    assert bytes_per_sample(1, 2, 44100) < bytes_per_sample(2, 2, 44100)
-    assert bytes_per_sample(2, 8, 44100) > bytes_per_sample(2, 2, 44100)
-
-
-def test_a_voice_takes_more_and_most_where_all_bins_may_be_sung():
-    without = bytes_per_sample(2, 2, 44100)
-    at_high_rate = bytes_per_sample(2, 2, 44100, voice=True)
-    at_low_rate = bytes_per_sample(2, 2, 8000, voice=True)
-    assert without < at_high_rate < at_low_rate
-
-
-def test_every_stem_takes_its_samples_at_least():
-    few, many = (bytes_per_sample(2, n, 8000) for n in (20, 60))
-    assert many >= few + 40 * 2 * 4 - 1
+    assert memory_of("components", HOUR, 1, 2, SR) < memory_of("components", HOUR, 2, 2, SR)
     few, many = (memory_of("components", 10 * 8000, 2, n, 8000) for n in (20, 60))
     assert many >= few + 10 * 8000 * 40 * 2 * 4 - 1
 
@@ -97,11 +87,44 @@ def test_what_is_free_is_read_from_the_system(tmp_path, monkeypatch):
     assert available_bytes() is None
 
 
+@pytest.mark.parametrize("preset", ["vocals", "components"])
+@pytest.mark.parametrize("chunk_s", [CHUNK_S, math.inf])
+@pytest.mark.parametrize("free", [0, 30e6, 300e6, 700e6, 2e9, 60e9])
+def test_the_longest_that_fits_fits_and_what_is_longer_does_not(preset, chunk_s, free, monkeypatch):
+    monkeypatch.setattr(memory, "available_bytes", lambda: int(free))
+    work = Work(preset=preset, n_stems=3, chunk_s=chunk_s)
+    most = work.most_samples(2, SR)
+    assert work.needs(most, 2, SR) <= free or most == 0
+    # Rather a little too short: chunks differ in length.
+    assert work.needs(most + 5 * SR, 2, SR) > 0.95 * free
+
+
+@pytest.mark.parametrize("preset", preset_names())
+def test_what_is_kept_in_memory_takes_what_is_written_takes_and_its_samples(preset):
+    work = Work(preset=preset, n_stems=3)
+    assert work.needs(100 * SR, 2, SR) == memory_of(preset, 100 * SR, 2, 3, SR)
+    assert work.needs(HOUR, 2, SR) == memory_of(preset, HOUR, 2, 3, SR) + HOUR * 2 * 4 * 4
+
+
+def test_nothing_is_refused_where_nobody_can_tell_what_is_free(monkeypatch):
+    monkeypatch.setattr(memory, "available_bytes", lambda: None)
+    work = Work(preset="stems", n_stems=3)
+    assert work.most_samples(2, SR) is None
+    work.check(1000 * HOUR, 2, SR)
+
+
 def test_a_recording_that_does_not_fit_is_refused_before_it_is_separated(tmp_path, monkeypatch):
     path = tmp_path / "long.wav"
-    soundfile.write(path, np.zeros((80_000, 2)), 8000)
-    monkeypatch.setattr("audiosep.loading.available_bytes", lambda: 20_000 * 150)
+    samples = np.zeros((2, 800_000), dtype=np.float32)
+    soundfile.write(path, samples.T, 8000)
+    free = Work(preset="components", n_stems=2).needs(400_000, 2, 8000)
+    monkeypatch.setattr(memory, "available_bytes", lambda: free)
+    few = {"preset": "components", "max_iter": 1}
+    with pytest.raises(RefusedError, match=r"long\.wav is longer than the 50 s that fit"):
+        audiosep.separate(path, **few)
+    with pytest.raises(RefusedError, match=r"the recording is longer than the 50 s that fit"):
+        audiosep.separate(samples, 8000, **few)
     with pytest.raises(RefusedError, match=r"long\.wav is longer than the .* s that fit"):
-        audiosep.separate(path)
-    part = audiosep.separate(path, duration=1.0, preset="components", max_iter=1)
+        find_atoms(path, n_components=2, max_iter=1)
+    part = audiosep.separate(path, duration=1.0, **few)
     assert part.mixture.n_samples == 8000

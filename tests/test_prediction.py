@@ -14,7 +14,7 @@ import pytest
 import soundfile as sf
 
 import audiosep
-from audiosep import cli, prediction
+from audiosep import cli, costs, prediction
 from audiosep.cli.forecast import Forecast, about_time
 from audiosep.cli.talk import Talk
 from audiosep.cli.tasks import Outcome
@@ -39,9 +39,9 @@ def test_costs_grow_as_they_say():
     assert cost.of(10.0, 1, SR) == 1 + 10 * (2 + 3 + 4 + 5)
     assert cost.of(10.0, 2, SR) == 1 + 10 * (2 + 6 + 8 + 5)
     assert cost.of(10.0, 2, 2 * SR) == 1 + 10 * (2 + 6 + 16 + 10)
-    costs = replace(costs_of("stems"), learning_s=6.0)
-    assert costs.learnt_s(100.0, 2, SR) == 600.0
-    assert costs.learnt_s(100.0, 1, SR // 2) == 150.0
+    stems = replace(costs_of("stems"), learning_s=6.0)
+    assert stems.learnt_s(100.0, 2, SR) == 600.0
+    assert stems.learnt_s(100.0, 1, SR // 2) == 150.0
 
 
 @pytest.mark.parametrize("preset", preset_names())
@@ -55,10 +55,10 @@ def test_longer_recordings_take_longer_and_in_the_end_in_proportion(preset):
 
 def test_chunks_and_what_is_learnt_before_cost_something():
     one, two = (seconds_of("stems", round(s * SR), 2, SR) for s in (100.0, 100.1))
-    costs = costs_of("stems")
-    more = costs.seconds.of(108.1, 2, SR) - costs.seconds.of(100.0, 2, SR)
-    more += costs.learnt_s(100.0, 2, SR)
-    assert two - one == pytest.approx(more * probe_s() / costs.probe_s, rel=1e-6)
+    stems = costs_of("stems")
+    more = stems.seconds.of(108.1, 2, SR) - stems.seconds.of(100.0, 2, SR)
+    more += stems.learnt_s(100.0, 2, SR)
+    assert two - one == pytest.approx(more * probe_s() / stems.probe_s, rel=1e-6)
 
 
 def test_threads_share_what_can_be_shared(monkeypatch):
@@ -67,6 +67,31 @@ def test_threads_share_what_can_be_shared(monkeypatch):
     parallel = costs_of("stems").parallel
     assert four / one == pytest.approx(1 - parallel * 3 / 4)
     assert many == four
+
+
+def test_a_part_of_a_processor_is_heeded(monkeypatch):
+    monkeypatch.setattr(prediction, "n_processors", lambda: 1)
+    one = seconds_of("stems", 60 * SR, 2, SR, n_threads=2)
+    monkeypatch.setattr(prediction, "n_processors", lambda: 0.5)
+    assert seconds_of("stems", 60 * SR, 2, SR, n_threads=2) == pytest.approx(2 * one)
+    monkeypatch.setattr(prediction, "n_processors", lambda: 1.5)
+    assert 2 / 3 * one < seconds_of("stems", 60 * SR, 2, SR, n_threads=2) < one
+
+
+def test_the_limit_of_a_container_counts(tmp_path, monkeypatch):
+    limit = tmp_path / "cpu.max"
+    monkeypatch.setattr(costs, "_CPU_MAX", limit)
+    free = n_processors()
+    assert free >= 1
+    for words, expected in (
+        ("50000 100000\n", 0.5),
+        ("max 100000\n", free),
+        ("6400000 100000\n", min(free, 64)),
+        ("0 0\n", free),
+        ("", free),
+    ):
+        limit.write_text(words)
+        assert n_processors() == expected
 
 
 def test_a_machine_of_half_the_speed_takes_twice_as_long(monkeypatch):
@@ -79,6 +104,22 @@ def test_a_machine_of_half_the_speed_takes_twice_as_long(monkeypatch):
 def test_the_probe_is_measured_once_and_takes_as_long_as_it_is_meant_to():
     assert 1e-4 < probe_s() < 1.0
     assert probe_s() == probe_s()
+
+
+def test_one_slow_moment_does_not_change_the_probe(monkeypatch):
+    """Turns that take a hundred times as long, now and then; and all kinds of work count."""
+    usual = (1e-3, 2e-3, 4e-3, 8e-3)
+    for turns, expected in (({2, 5, 7}, 2.828e-3), (set(range(10)), 0.2828)):
+        calls = iter(range(1000))
+
+        def timed(_kernel, calls=calls, turns=turns):
+            turn, kernel = divmod(next(calls), 4)
+            return usual[kernel] * (100 if turn in turns else 1)
+
+        monkeypatch.setattr(prediction, "_timed", timed)
+        probe_s.cache_clear()
+        assert probe_s() == pytest.approx(expected, rel=1e-3)
+    probe_s.cache_clear()
 
 
 def test_room_of_stems_is_that_of_the_files(tmp_path):
@@ -101,7 +142,9 @@ def test_free_room_of_a_folder_that_is_not_there_yet(tmp_path):
 def test_stems_that_cannot_fit_are_refused_with_numbers(tmp_path):
     free = free_bytes(tmp_path)
     check_room(tmp_path / "out", free // 100, 2, 2, 16)
-    with pytest.raises(OutputError, match=r"at least \d+ MB and \d+ MB are free") as caught:
+    with pytest.raises(
+        OutputError, match=r"at least [\d.]+ [MG]B and [\d.]+ [MG]B are free"
+    ) as caught:
         check_room(tmp_path / "out", free, 2, 2, 16)
     assert caught.value.exit_code == ExitCode.CANNOT_WRITE
     check_room(tmp_path / "out", free // 4, 2, 2, 16, "flac")  # nobody knows before

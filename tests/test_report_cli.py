@@ -173,6 +173,13 @@ def test_reports_of_remote_stems(tmp_path, monkeypatch, run):
         done = run(*there)
         assert done.code == 0
         assert "use 'audiosep report'" in done.err
+        # A page that tells of stems that are no longer there goes; what is not ours stays.
+        again = ("split", *files.SMALL, source, "-o", "s3://tapes/out", "--exists", "overwrite")
+        assert run(*again, "--seed", "1").code == 0
+        assert not store.exists("tapes/out/mix/report.html")
+        store.pipe_file("tapes/out/mix/report.html", b"mine")
+        assert run(*again, "--seed", "2").code == 0
+        assert store.cat_file("tapes/out/mix/report.html") == b"mine"
         here = ("split", *files.SMALL, source, "-o", tmp_path / "out", "--report", "--json")
         page = tmp_path / "out" / "mix" / "report.html"
         assert json.loads(run(*here).out)["files"]["report.html"] == str(page)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info
 
+from audiosep import threads
 from audiosep.errors import ParameterError
 from audiosep.threads import one_blas_thread, resolve_threads
 
@@ -23,9 +24,33 @@ def test_numbers_that_cannot_be(n_threads):
         resolve_threads(n_threads)
 
 
-def test_the_default_is_what_this_process_may_use(monkeypatch):
+def test_the_default_is_what_this_process_may_use(monkeypatch, tmp_path):
+    monkeypatch.setattr(threads, "_CGROUP", tmp_path)
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 3, 5}, raising=False)
     assert resolve_threads(None) == 3
+
+
+@pytest.mark.parametrize(
+    ("files", "wanted"),
+    [
+        ({"cpu.max": "max 100000"}, 6),
+        ({"cpu.max": "150000 100000"}, 2),
+        ({"cpu.max": "1000 100000"}, 1),
+        ({"cpu.max": "900000 100000"}, 6),
+        ({"cpu.max": "what"}, 6),
+        ({"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, 6),
+        ({"cpu/cpu.cfs_quota_us": "250000", "cpu/cpu.cfs_period_us": "100000"}, 3),
+        ({"cpu/cpu.cfs_quota_us": "250000", "cpu/cpu.cfs_period_us": "0"}, 6),
+    ],
+    ids=str,
+)
+def test_the_limit_of_a_container_is_heeded(monkeypatch, tmp_path, files, wanted):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(6)), raising=False)
+    monkeypatch.setattr(threads, "_CGROUP", tmp_path)
+    (tmp_path / "cpu").mkdir()
+    for name, text in files.items():
+        (tmp_path / name).write_text(f"{text}\n")
+    assert resolve_threads(None) == wanted
 
 
 def test_the_default_without_affinities(monkeypatch):

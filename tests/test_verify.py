@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 
 import files
@@ -11,7 +12,7 @@ import pytest
 import soundfile as sf
 from typer.testing import CliRunner
 
-from audiosep import Separator
+from audiosep import ReadOptions, Separator
 from audiosep.cli import verify as verify_command
 from audiosep.cli.app import app
 from audiosep.errors import InputError, UsageError
@@ -232,6 +233,19 @@ def test_records_of_any_shape(here, record):
         {"null_test_db": "deep"},
         {"null_test_db": float("-inf")},
         {"null_test_db": 10**400},
+        {"bits": None},
+        {"bits": "16"},
+        {"bits": 16.0},
+        {"bits": 8},
+        {"bits": True},
+        {"bits": [16]},
+        {"input.sr": "8000"},
+        {"input.n_channels": 2.0},
+        {"input.n_samples": 0},
+        {"input.sha256": "../mix.wav"},
+        {"input.reading": "salvage"},
+        {"input.reading": {"damaged": "keep"}},
+        {"input.reading": {"__class__": 1}},
     ],
 )
 def test_an_odd_entry_is_a_problem_and_stops_no_other_folder(here, odd):
@@ -271,6 +285,78 @@ def test_whatever_happens_in_a_folder_stops_no_other(here, monkeypatch):
     assert code == 1
     assert "cannot be checked (ZeroDivisionError: of its own); please report it." in err
     assert "second: " in out
+
+
+HOSTILE = [
+    ({"file": "../mix.wav"}, "cannot be in its folder"),
+    ({"file": "/etc/passwd"}, "cannot be in its folder"),
+    ({"file": ".."}, "cannot be in its folder"),
+    ({"file": ""}, "cannot be in its folder"),
+    ({"file": 5}, "cannot be the name of a file"),
+    ({"file": ["a.wav"]}, "cannot be the name of a file"),
+    ({"file": "n" * 100_000}, "cannot be read"),
+    ({"file": "esc\x1b[2J.wav"}, "is missing"),
+    ({"sha256": None}, "has no SHA-256 of"),
+    ({"sha256": "0" * 63}, "has no SHA-256 of"),
+    ({"sha256": {"0": 64}}, "has no SHA-256 of"),
+]
+
+
+@pytest.mark.parametrize(("entry", "words"), HOSTILE)
+def test_a_hostile_entry_is_one_short_sentence(here, entry, words):
+    stems = record_of(here)["stems"]
+    next(iter(stems.values())).update(entry)
+    change(here, stems=stems)
+    (problem,) = verify(here).problems
+    assert words in problem
+    assert len(problem) < 200
+    assert problem.isprintable()
+    assert run(here)[0] == 3
+
+
+@pytest.mark.timeout(20)
+def test_a_pipe_in_place_of_a_stem_does_not_hang(here):
+    path = stems_of(here)[0]
+    path.unlink()
+    os.mkfifo(path)
+    assert verify(here).problems == (f"{path.name} cannot be read: it is no file.",)
+
+
+def test_a_stem_that_is_named_twice(here):
+    stems = record_of(here)["stems"]
+    first, second = stems
+    stems[second] = stems[first]
+    change(here, stems=stems)
+    assert any("names a file twice" in problem for problem in verify(here).problems)
+
+
+def test_a_record_that_is_too_large_is_not_read(here):
+    with (here / "audiosep.json").open("r+b") as file:
+        file.truncate(10**9)  # takes no room on the disk
+    with pytest.raises(InputError, match=r"has an audiosep\.json that no separation has written"):
+        verify(here)
+
+
+@pytest.mark.timeout(20)
+def test_a_record_that_is_a_pipe(here):
+    (here / "audiosep.json").unlink()
+    os.mkfifo(here / "audiosep.json")
+    with pytest.raises(InputError, match="that no separation has written"):
+        verify(here)
+
+
+def test_a_recording_that_was_read_in_an_odd_way_is_read_so_again(tmp_path):
+    samples = files.noise(3000, seed=4)
+    samples[0, 100] = np.nan
+    sf.write(tmp_path / "mix.wav", samples.T, SR, subtype="FLOAT")
+    how = ReadOptions(fix_nonfinite="zero")
+    Separator(preset="components", max_iter=2).split(
+        tmp_path / "mix.wav", tmp_path / "out", reading=how
+    )
+    assert record_of(tmp_path / "out")["input"]["reading"] == {"fix_nonfinite": "zero"}
+    found = verify(tmp_path / "out")
+    assert found.is_whole
+    assert found.null_test_db < -120
 
 
 def test_a_name_that_no_file_can_have(here):

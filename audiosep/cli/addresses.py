@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from audiosep.errors import UsageError
 
-__all__ = ["check_addresses"]
+if TYPE_CHECKING:
+    from audiosep.io.urls import Place
+
+__all__ = ["check_addresses", "folder_from"]
 
 _REMOTE = ("split", "batch", "info")
 """Commands that take recordings and folders elsewhere."""
@@ -57,3 +62,16 @@ def check_addresses(arguments: Sequence[str]) -> None:
                     "only; copy it here first."
                 )
         before = text
+
+
+def folder_from(text: str) -> Place:
+    """Output folder as typed; an address without the empty parts of a slip such as ``s3://b//x``.
+
+    Objects below an empty part are others than those without it, and hardly ever meant.
+    """
+    from audiosep.io.urls import place_from
+
+    head, mark, rest = text.partition("://")
+    if mark and head.lower() != "file":
+        text = head + mark + re.sub("/+", "/", rest).lstrip("/")
+    return place_from(text)

@@ -5,28 +5,21 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from audiosep._version import __version__
-from audiosep.cli import export, inspection, learning, research
+from audiosep.cli import completing, export, inspection, learning, research
 from audiosep.cli.addresses import check_addresses
-from audiosep.cli.batch import (
-    EngineOption,
-    JobsOption,
-    JournalOption,
-    RecursiveOption,
-    RetryOption,
-    SchedulerOption,
-    ShardOption,
-    StatusOption,
-    TimeoutOption,
-    batch_like,
-)
-from audiosep.cli.report import ReportOption, report_on
-from audiosep.cli.telling import components_from
+from audiosep.cli.batch import batch_like
+from audiosep.cli.helping import Panel, add_command
+from audiosep.cli.paint import paint
+from audiosep.cli.preview import preview
+from audiosep.cli.replay import replay
+from audiosep.cli.report import report_on
+from audiosep.cli.splitting import split
+from audiosep.cli.studio import studio
 from audiosep.cli.wording import words_of
 from audiosep.errors import AudiosepError, ExitCode
 
@@ -40,9 +33,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-EVERYDAY = "Everyday options"
-EXPERT = "Expert options"
 
 
 def _version(wanted: bool) -> None:
@@ -61,287 +51,49 @@ def _root(
     pass
 
 
-@app.command()
-def split(
-    inputs: Annotated[
-        list[str],
-        typer.Argument(metavar="IN...", help="Recordings, or folders of recordings."),
-    ],
-    out: Annotated[
-        str,
-        typer.Option(
-            "-o", "--out", metavar="DIR", help="Folder of the results.", rich_help_panel=EVERYDAY
-        ),
-    ] = "separated",
-    preset: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME", help="Recipe, see 'audiosep presets'.", rich_help_panel=EVERYDAY
-        ),
-    ] = "auto",
-    n_sources: Annotated[
-        int | None,
-        typer.Option(
-            "-n",
-            "--sources",
-            metavar="SOURCES",
-            help="Number of stems, for the presets components (2 by default) and stereo (as many "
-            "as there are places).",
-            rich_help_panel=EVERYDAY,
-        ),
-    ] = None,
-    start: Annotated[
-        float,
-        typer.Option(metavar="S", help="Start at this second.", rich_help_panel=EVERYDAY),
-    ] = 0.0,
-    duration: Annotated[
-        float | None,
-        typer.Option(metavar="S", help="Take so many seconds.", rich_help_panel=EVERYDAY),
-    ] = None,
-    format_: Annotated[
-        str,
-        typer.Option(
-            "--format", metavar="wav|flac", help="Format of the stems.", rich_help_panel=EVERYDAY
-        ),
-    ] = "wav",
-    bits: Annotated[
-        str | None,
-        typer.Option(
-            metavar="16|24|float",
-            help="Bit depth of the stems; by default the recording's.",
-            rich_help_panel=EVERYDAY,
-        ),
-    ] = None,
-    exists: Annotated[
-        str,
-        typer.Option(
-            metavar="skip|overwrite|rename|fail",
-            help="What to do where stems already are: skip what was done with the same settings "
-            "(other settings get a folder of their own, mix-2), overwrite, rename (always a new "
-            "folder), or fail.",
-            rich_help_panel=EVERYDAY,
-        ),
-    ] = "skip",
-    one_shots: Annotated[
-        int,
-        typer.Option(
-            metavar="N",
-            help="Also write the N cleanest single strokes of each drum, with the preset drums.",
-            rich_help_panel=EVERYDAY,
-        ),
-    ] = 0,
-    examples: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--example",
-            metavar="NAME=FILE|@FROM-TO",
-            help="What a source sounds like: a recording of it alone, a dictionary made by "
-            "'audiosep learn', or a part of the recording itself in seconds (noise=@0-3). Again "
-            "for each source.",
-            rich_help_panel=EVERYDAY,
-        ),
-    ] = None,
-    score: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="What each instrument plays: MIDI, MusicXML or Audacity labels; one stem a track.",
-            rich_help_panel=EVERYDAY,
-        ),
-    ] = None,
-    rest: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="Name of the stem of what no example and no track explains.",
-            rich_help_panel=EVERYDAY,
-        ),
-    ] = None,
-    quality: Annotated[
-        str,
-        typer.Option(
-            metavar="high|fast",
-            help="Whether to take the time for what makes separation by example better.",
-            rich_help_panel=EVERYDAY,
-        ),
-    ] = "high",
-    report: ReportOption = False,
-    dry_run: Annotated[
-        bool,
-        typer.Option(
-            "--dry-run", help="Say what would be done, write nothing.", rich_help_panel=EVERYDAY
-        ),
-    ] = False,
-    n_components: Annotated[
-        str | None,
-        typer.Option(
-            "--components",
-            metavar="K|auto",
-            help="NMF components in all, with examples of each; by default the preset's. With the "
-            "preset components, auto takes as many as stand out.",
-            rich_help_panel=EXPERT,
-        ),
-    ] = None,
-    n_free: Annotated[
-        int | None,
-        typer.Option(
-            "--free",
-            metavar="K",
-            help="Components for what no example explains; by default as the preset thinks best.",
-            rich_help_panel=EXPERT,
-        ),
-    ] = None,
-    beta: Annotated[
-        str | None,
-        typer.Option(
-            metavar="kl|is|euclidean|FLOAT",
-            help="Divergence; by default the preset's.",
-            rich_help_panel=EXPERT,
-        ),
-    ] = None,
-    max_iter: Annotated[
-        int | None,
-        typer.Option(
-            "--iterations",
-            metavar="N",
-            help="NMF iterations; by default the preset's.",
-            rich_help_panel=EXPERT,
-        ),
-    ] = None,
-    mask_exponent: Annotated[
-        float | None,
-        typer.Option(
-            metavar="P",
-            help="Hardness of the masks: 1 shares by magnitude, 2 by power.",
-            rich_help_panel=EXPERT,
-        ),
-    ] = None,
-    dictionary: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Templates (.safetensors) instead of those that the preset brings.",
-            rich_help_panel=EXPERT,
-        ),
-    ] = None,
-    seed: Annotated[
-        int,
-        typer.Option(metavar="N", help="Same seed, same bytes.", rich_help_panel=EXPERT),
-    ] = 0,
-    n_threads: Annotated[
-        int | None,
-        typer.Option(
-            "--threads",
-            metavar="N",
-            help="Threads; by default all processors. Results do not depend on it.",
-            rich_help_panel=EXPERT,
-        ),
-    ] = None,
-    max_memory: Annotated[
-        str | None,
-        typer.Option(
-            metavar="SIZE",
-            help="What one recording may take, such as 600M or 2G; where that is little, it is "
-            "taken apart in shorter chunks. Long recordings take no more than short ones.",
-            rich_help_panel=EXPERT,
-        ),
-    ] = None,
-    recursive: RecursiveOption = False,
-    jobs: JobsOption = 1,
-    engine: EngineOption = None,
-    scheduler: SchedulerOption = None,
-    timeout: TimeoutOption = None,
-    retry_failed: RetryOption = False,
-    status: StatusOption = False,
-    shard: ShardOption = None,
-    journal: JournalOption = None,
-    json_lines: Annotated[
-        bool,
-        typer.Option(
-            "--json", help="Print one JSON object a line per recording.", rich_help_panel=EXPERT
-        ),
-    ] = False,
-    quiet: Annotated[
-        bool,
-        typer.Option(
-            "-q", "--quiet", help="Say only results and errors.", rich_help_panel=EVERYDAY
-        ),
-    ] = False,
-    verbose: Annotated[
-        bool,
-        typer.Option(
-            "-v",
-            "--verbose",
-            help="Say what was decided and how long it took.",
-            rich_help_panel=EVERYDAY,
-        ),
-    ] = False,
-    debug: Annotated[
-        bool, typer.Option("--debug", help="Show tracebacks.", rich_help_panel=EXPERT)
-    ] = False,
-) -> None:
-    """Take recordings apart: separated/<track>/<stem>.wav, and audiosep.json beside them.
-
-    The stems of a recording have its rate, channels, length and level, and add up to it.
-    """
-    from audiosep.cli.batches import BatchOptions
-    from audiosep.cli.split import SplitOptions, split_all
-    from audiosep.cli.talk import Talk
-    from audiosep.io.urls import place_from
-
-    talk = Talk(quiet=quiet, verbose=verbose, debug=debug, json_lines=json_lines)
-    options = SplitOptions(
-        out=place_from(out),
-        preset=preset,
-        n_sources=n_sources,
-        n_components=components_from(n_components),
-        beta=beta,
-        max_iter=max_iter,
-        mask_exponent=mask_exponent,
-        seed=seed,
-        n_threads=n_threads,
-        format=format_,
-        bits=bits,
-        exists=exists,
-        dictionary=dictionary,
-        examples=tuple(examples or ()),
-        score=score,
-        rest=rest,
-        n_free=n_free,
-        quality=quality,
-        one_shots=one_shots,
-        start=start,
-        duration=duration,
-        max_memory=max_memory,
-        report=report,
-        dry_run=dry_run,
-    )
-    batch = BatchOptions(
-        recursive=recursive,
-        jobs=jobs,
-        engine=engine,
-        scheduler=scheduler,
-        timeout=timeout,
-        retry_failed=retry_failed,
-        status=status,
-        shard=shard,
-        journal=journal,
-    )
-    raise typer.Exit(split_all([place_from(text) for text in inputs], options, talk, batch))
-
-
-app.command()(batch_like(split))
-app.command()(inspection.info)
-app.command()(inspection.evaluate)
-app.command()(inspection.verify)
-app.command()(inspection.doctor)
-app.command()(inspection.presets)
-app.command()(export.export)
-app.command("report")(report_on)
-app.command()(learning.learn)
-app.add_typer(learning.dictionaries)
-for command in (research.atoms, research.regroup, research.match, research.resynthesize):
-    app.command()(command)
+add_command(
+    app,
+    split,
+    Panel.SEPARATE,
+    "audiosep split mix.wav",
+    "audiosep split song.wav --preset vocals -o stems",
+)
+add_command(app, learning.learn, Panel.SEPARATE, "audiosep learn kick.wav -o kick.safetensors")
+app.add_typer(learning.dictionaries, rich_help_panel=Panel.SEPARATE)
+add_command(
+    app,
+    preview,
+    Panel.SEPARATE,
+    "audiosep preview mix.wav",
+    "audiosep preview song.wav --preset vocals --at 1:05",
+)
+add_command(app, inspection.presets, Panel.SEPARATE, "audiosep presets")
+add_command(app, inspection.info, Panel.LISTEN, "audiosep info mix.wav")
+add_command(app, report_on, Panel.LISTEN, "audiosep report separated/mix", name="report")
+add_command(app, studio, Panel.LISTEN, "audiosep studio mix.wav", "audiosep studio separated/mix")
+add_command(app, export.export, Panel.LISTEN, "audiosep export separated/mix --to labels")
+add_command(
+    app, inspection.evaluate, Panel.RESEARCH, "audiosep evaluate references/ separated/song"
+)
+add_command(app, research.atoms, Panel.RESEARCH, "audiosep atoms mix.wav --components 12")
+add_command(app, research.regroup, Panel.RESEARCH, "audiosep regroup separated/mix --move 3=drums")
+add_command(
+    app, research.match, Panel.RESEARCH, "audiosep match drums.safetensors loop.wav -o hits.csv"
+)
+add_command(
+    app,
+    research.resynthesize,
+    Panel.RESEARCH,
+    "audiosep resynthesize separated/mix --export activations.csv",
+)
+add_command(
+    app, paint, Panel.LISTEN, "audiosep paint separated/mix --region drums=10-12.5,100-500hz"
+)
+add_command(app, replay, Panel.LISTEN, "audiosep replay project.json -o again")
+add_command(app, batch_like(split), Panel.MANY, "audiosep batch list.csv -o out --jobs 2")
+add_command(app, inspection.verify, Panel.MANY, "audiosep verify separated")
+add_command(app, inspection.doctor, Panel.HOUSE, "audiosep doctor")
+add_command(app, completing.completion, Panel.HOUSE, "audiosep completion bash")
 
 
 def run() -> None:
@@ -352,11 +104,14 @@ def run() -> None:
             # File names may hold anything, terminals not: escape instead of failing.
             stream.reconfigure(errors="backslashreplace")
     debug = "--debug" in sys.argv
+    if not debug:  # see audiosep.io.quiet
+        os.environ.setdefault("AUDIOSEP_QUIET_DECODERS", "1")
     # A polite request to end cleans up as Ctrl-C does.
     signal.signal(signal.SIGTERM, lambda *_: _leave(ExitCode.TERMINATED))
     try:
         check_addresses(sys.argv[1:])
-        app(standalone_mode=True)
+        completing.prepare()
+        app(standalone_mode=True, prog_name=completing.NAME)
     except SystemExit as leaving:
         # Typer turns Ctrl-C into its code, without a word.
         words = {ExitCode.INTERRUPTED: "interrupted", ExitCode.TERMINATED: "told to end"}
@@ -371,7 +126,9 @@ def run() -> None:
     except AudiosepError as error:
         if debug:
             raise
-        typer.echo(f"audiosep: {words_of(error)}", err=True)
+        from audiosep.io.naming import display  # loads numpy: not for --help
+
+        typer.echo(display(f"audiosep: {words_of(error)}"), err=True)
         _leave(error.exit_code)
     except Exception as error:
         if debug:

@@ -106,14 +106,14 @@ def _atoms_of(source: Path, options: AtomsOptions, talk: Talk) -> ExitCode:
         talk.say(f"audiosep: warning: {display(source)}: {warning}")
     for note in saved.record["notes"]:
         talk.detail(f"  {note}")
-    tables = {name: display(path) for name, path in saved.tables.items()}
-    sounds = {name: display(path) for name, path in saved.sounds.items()}
+    tables = {name: str(path) for name, path in saved.tables.items()}
+    sounds = {name: str(path) for name, path in saved.sounds.items()}
     if talk.json_lines:
         talk.json(
             {
-                "input": display(source),
+                "input": str(source),
                 "status": "done",
-                "place": display(saved.place),
+                "place": str(saved.place),
                 "n_components": atoms.n_components,
                 "files": tables,
                 "stems": sounds,
@@ -125,7 +125,7 @@ def _atoms_of(source: Path, options: AtomsOptions, talk: Talk) -> ExitCode:
         )
     else:
         for path in (*tables.values(), *sounds.values()):
-            talk.result(path)
+            talk.result(display(path))
     talk.say(
         f"{display(source)}: {atoms.mixture.duration:.1f} s -> "
         f"{counted(atoms.n_components, 'component')} in "
@@ -253,15 +253,15 @@ def _as_written(place: Path, record: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _already_done(source: Path, place: Path, record: dict[str, Any], talk: Talk) -> ExitCode:
-    sounds = {name: display(place / stem["file"]) for name, stem in record["stems"].items()}
-    tables = {name: display(place / name) for name in record["files"]}
+    sounds = {name: str(place / stem["file"]) for name, stem in record["stems"].items()}
+    tables = {name: str(place / name) for name in record["files"]}
     talk.say(f"{display(source)}: already done, in {display(place)}")
     if talk.json_lines:
         talk.json(
             {
-                "input": display(source),
+                "input": str(source),
                 "status": "skipped",
-                "place": display(place),
+                "place": str(place),
                 "files": tables,
                 "stems": sounds,
                 "error": None,
@@ -269,5 +269,5 @@ def _already_done(source: Path, place: Path, record: dict[str, Any], talk: Talk)
         )
         return ExitCode.DONE
     for path in (*tables.values(), *sounds.values()):
-        talk.result(path)
+        talk.result(display(path))
     return ExitCode.DONE

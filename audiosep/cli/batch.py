@@ -117,15 +117,20 @@ def batch_like(split: Callable[..., None]) -> Callable[..., None]:
     """
 
     def batch(manifest: str, *, allow_outside: bool, **given: Any) -> None:
+        from audiosep.cli.addresses import folder_from
         from audiosep.cli.batches import BatchOptions
         from audiosep.cli.split import SplitOptions
         from audiosep.cli.talk import Talk
-        from audiosep.cli.telling import components_from
+        from audiosep.cli.telling import components_from, kept_from
+        from audiosep.errors import UsageError
         from audiosep.io.urls import place_from
 
-        given["out"] = place_from(given["out"])
+        if given["out"] == "-":
+            raise UsageError("-o - is for one recording; name a folder.")
+        given["out"] = folder_from(given["out"])
         given["n_components"] = components_from(given["n_components"])
         given["examples"] = tuple(given["examples"] or ())
+        given["keep"] = kept_from(given["keep"])
         given = {name.rstrip("_"): value for name, value in given.items()}
 
         def some(kind: type[Any]) -> Any:
@@ -183,9 +188,9 @@ def batch_all(
     Raises
     ------
     InputError
-        If the manifest cannot be read or is none.
+        If the manifest cannot be read, or names nothing.
     UsageError
-        If an option cannot be.
+        If it is no manifest, or an option cannot be.
     """
     from audiosep.cli.batches import Plan, do_batch
     from audiosep.cli.manifest import opened
@@ -213,7 +218,7 @@ def batch_all(
 
 def _tasks(manifest: Manifest, planner: Planner) -> Iterator[Task]:
     from audiosep.cli.tasks import Task
-    from audiosep.io.naming import job_of
+    from audiosep.io.naming import display, job_of
 
     out = manifest.options.out
     for row in manifest.rows():
@@ -228,4 +233,5 @@ def _tasks(manifest: Manifest, planner: Planner) -> Iterator[Task]:
             options=row.options,
             track=str(track),
             key=str(row.below / row.source.name),
+            where=f"{display(manifest.path)}, line {row.line}",
         )

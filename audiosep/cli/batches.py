@@ -13,7 +13,13 @@ from pathlib import Path
 
 from audiosep.cli.forecast import Forecast
 from audiosep.cli.journal import JOURNAL_NAME, Journal, Remembered, stamp_of
-from audiosep.cli.locks import home_of, locked_run, make_home, remove_leftovers
+from audiosep.cli.locks import (
+    home_of,
+    locked_run,
+    make_home,
+    remove_leftovers,
+    remove_unused_home,
+)
 from audiosep.cli.one import Worker
 from audiosep.cli.places import check_place
 from audiosep.cli.status import say_status
@@ -197,7 +203,7 @@ def do_batch(
         if isinstance(out, Url):
             talk.detail(f"audiosep: journal and locks are in {display(home_of(out))}")
         # Closed before what its processes have left is removed.
-        with _at_work(plan, out), closing(engine), closing(journal):
+        with _at_work(plan, out, journal), closing(engine), closing(journal):
             remembered = journal.read()
             journal.open()
             _Batch(
@@ -213,7 +219,7 @@ def do_batch(
 
 
 @contextmanager
-def _at_work(plan: Plan, out: Place) -> Iterator[None]:
+def _at_work(plan: Plan, out: Place, journal: Journal) -> Iterator[None]:
     """Take part in the work below `out`, before and after which dead ones are cleaned up for."""
     make_home(out)
     remove_leftovers(out, plan.parents)
@@ -223,10 +229,15 @@ def _at_work(plan: Plan, out: Place) -> Iterator[None]:
     finally:
         # Of workers that had to be killed.
         remove_leftovers(out, plan.parents)
+        remove_unused_home(out, journal)
+
+
+def _is_missing(source: Place) -> bool:
+    return isinstance(source, Path) and not os.path.lexists(source)
 
 
 def _engine(out: Place, n_jobs: int, options: BatchOptions, talk: Talk) -> Engine:
-    worker = Worker(talk=replace(talk, bars=False), out=out)
+    worker = Worker(talk=replace(talk, bars=False), out=out, in_batch=True)
     if options.on_cluster():
         from audiosep.cli.cluster import Cluster
 
@@ -387,7 +398,8 @@ class _Batch:
                     input=str(task.job.source),
                     seconds=outcome.entry["seconds"],
                 )
-        elif outcome.kind:
+        # What is not there has nothing that could be remembered of it.
+        elif outcome.kind and not _is_missing(task.job.source):
             self.journal.append(
                 status="failed",
                 track=task.track,

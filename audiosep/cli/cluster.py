@@ -350,6 +350,8 @@ class _Own:
         self._folder = tempfile.TemporaryDirectory(prefix="audiosep-")
         # With more, one bad recording would end many workers.
         dask.config.set({"distributed.scheduler.allowed-failures": 1})
+        # Else it leaves a folder of its own where temporary files go.
+        dask.config.set({"temporary-directory": self._folder.name})
         self._cluster = LocalCluster(
             n_workers=n_workers,
             threads_per_worker=1,

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from audiosep._version import __version__
+from audiosep.cli.requirements import is_too_old, lowest_versions
 from audiosep.cli.talk import Talk
 from audiosep.errors import ExitCode
 from audiosep.memory import available_bytes
@@ -26,8 +27,11 @@ _EXTRAS = {
     "cluster": ("distributed", "batches on a Dask cluster"),
     "s3": ("s3fs", "recordings and stems on S3"),
     "jams": ("jams", "JAMS files from 'audiosep export'"),
+    "formats": ("av", "recordings in M4A, MP4, WMA and WebM"),
+    "studio": ("starlette", "the page on which stems are corrected, 'audiosep studio'"),
+    "plot": ("matplotlib", "pictures of results, in notebooks and as files"),
 }
-_FORMATS = ("WAV", "RF64", "W64", "AIFF", "CAF", "FLAC", "OGG", "MP3")
+_FORMATS = ("WAV", "RF64", "W64", "AIFF", "CAF", "FLAC", "OGG", "Opus", "MP3")
 _LITTLE_MEMORY = 1_000_000_000
 
 
@@ -78,26 +82,44 @@ def examine(talk: Talk, *, warm: bool) -> ExitCode:
 def _findings() -> Iterator[Finding]:
     system = f"Python {platform.python_version()} on {platform.system()} {platform.machine()}"
     yield Finding(what="audiosep", status="ok", words=f"{__version__}, {system}")
+    lowest = lowest_versions()
+    needed = lowest[""]
     for name in _PACKAGES:
-        version = _version_of(name)
-        yield Finding(
-            what=name,
-            status="ok" if version else "missing",
-            words=version or "not installed; install audiosep again",
-        )
+        yield _package(name, needed.get(name, "0"))
+    for name in sorted(needed.keys() - set(_PACKAGES)):
+        found = _package(name, needed[name])
+        if found.status != "ok":
+            yield found
     yield _formats()
     for extra, (package, purpose) in _EXTRAS.items():
-        version = _version_of(package)
-        install = f"not installed; for {purpose}: pip install 'audiosep[{extra}]'"
-        yield Finding(
-            what=f"[{extra}]",
-            status="ok" if version else "optional",
-            words=f"{package} {version}: {purpose}" if version else install,
-        )
+        yield _extra(extra, package, purpose, lowest.get(extra, {}).get(package, "0"))
     yield _kernels()
     yield _processors()
     yield _memory()
     yield _temporary()
+
+
+def _package(name: str, lowest: str) -> Finding:
+    version = _version_of(name)
+    if version is None:
+        words = "not installed; install audiosep again"
+        return Finding(what=name, status="missing", words=words)
+    if is_too_old(version, lowest):
+        words = f"{version} is too old; install audiosep again, which needs {name}>={lowest}"
+        return Finding(what=name, status="missing", words=words)
+    return Finding(what=name, status="ok", words=version)
+
+
+def _extra(extra: str, package: str, purpose: str, lowest: str) -> Finding:
+    version = _version_of(package)
+    if version is None:
+        words = f"not installed; for {purpose}: pip install 'audiosep[{extra}]'"
+    elif is_too_old(version, lowest):
+        words = f"{package} {version} is too old; for {purpose}: pip install 'audiosep[{extra}]'"
+    else:
+        words = f"{package} {version}: {purpose}"
+        return Finding(what=f"[{extra}]", status="ok", words=words)
+    return Finding(what=f"[{extra}]", status="optional", words=words)
 
 
 def _version_of(package: str) -> str | None:

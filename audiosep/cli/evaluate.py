@@ -325,8 +325,8 @@ def _entry(stem: StemScores, pair: Pair) -> dict[str, Any]:
         "stem": stem.name,
         "status": "done",
         "error": None,
-        "references": [display(path) for path in pair.references],
-        "estimates": [display(path) for path in pair.estimates],
+        "references": [str(path) for path in pair.references],
+        "estimates": [str(path) for path in pair.estimates],
         **{
             name: _rounded(v) if name.endswith(("_db", "_dbfs")) else v
             for name, v in scores.items()

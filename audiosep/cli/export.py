@@ -60,11 +60,11 @@ def export(
     talk = Talk(quiet=quiet, verbose=verbose, debug=debug, json_lines=json_lines)
     with said_in_json(folder, talk):
         done = export_folder(folder, to, out, exists=exists, threshold_db=threshold_db)
-    files = {name: [display(path) for path in paths] for name, paths in done.paths.items()}
+    files = {name: [str(path) for path in paths] for name, paths in done.paths.items()}
     if talk.json_lines:
         talk.json(
             {
-                "input": display(folder),
+                "input": str(folder),
                 "status": "done",
                 "files": files,
                 "notes": list(done.notes),
@@ -74,6 +74,6 @@ def export(
     else:
         for paths in files.values():
             for path in paths:
-                talk.result(path)
+                talk.result(display(path))
     for note in done.notes:
         talk.detail(f"  {note}")

@@ -8,7 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from audiosep.errors import InputError
-from audiosep.io.naming import TOP, display, each_once, find_inputs, is_recording_name
+from audiosep.io.naming import (
+    TOP,
+    display,
+    each_once,
+    find_inputs,
+    is_recording_name,
+    may_be_read,
+)
 from audiosep.io.urls import Place, Url
 from audiosep.save import RECORD_NAME
 
@@ -92,20 +99,12 @@ def _walk(top: Path, out: str) -> Iterator[Found]:
         below = PurePath(os.path.relpath(home, top))
         for name in sorted(names):
             path = Path(home) / name
-            if is_recording_name(path) and _may_be_read(path):
+            if is_recording_name(path) and may_be_read(path):
                 yield Found(source=path, below=below)
     # One folder that may not be looked into must not keep the others away.
     for error in closed:
         place = Path(error.filename or top)
         yield Found(source=place, problem=f"{display(place)} cannot be listed: {error.strerror}.")
-
-
-def _may_be_read(path: Path) -> bool:
-    """Whether it is a file, or a link that leads nowhere, which is reported when it is opened."""
-    try:
-        return path.is_file() or not path.exists()
-    except OSError:
-        return True
 
 
 def _is_folder(path: Path) -> bool:

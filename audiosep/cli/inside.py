@@ -14,6 +14,7 @@ __all__ = ["place_below", "shortened", "within"]
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://|file:", re.IGNORECASE)
 _FILE_URL = re.compile(r"file:", re.IGNORECASE)
+_LONGEST_BYTES = 200  # as of names that we give ourselves
 
 
 @overload
@@ -116,6 +117,12 @@ def place_below(value: Any) -> tuple[PurePath, str]:
         raise ValueError(f"out {shown} leads out of the output folder")
     if any(part.startswith((".", "~")) for part in path.parts):
         raise ValueError(f"out {shown} has a part that begins with . or ~")
+    try:
+        longest = max(len(os.fsencode(part)) for part in path.parts)
+    except UnicodeEncodeError:
+        raise ValueError(f"out {shown} cannot be the name of a folder") from None
+    if longest > _LONGEST_BYTES:
+        raise ValueError(f"out {shown} has a part of more than {_LONGEST_BYTES} bytes")
     return path.parent, path.name
 
 

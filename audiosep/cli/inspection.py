@@ -15,6 +15,17 @@ def info(
         list[str],
         typer.Argument(metavar="IN...", help="Recordings, or folders of recordings."),
     ],
+    check: Annotated[
+        bool,
+        typer.Option(
+            "--check",
+            help="Read them from end to end and say what is wrong: cut, corrupted, clipped, silent "
+            "... Exit code 1 where anything is.",
+        ),
+    ] = False,
+    stream: Annotated[
+        int | None, typer.Option(metavar="N", help="Audio track of a video that has several.")
+    ] = None,
     json_lines: Annotated[
         bool, typer.Option("--json", help="Print one JSON object a line per recording.")
     ] = False,
@@ -26,7 +37,8 @@ def info(
     from audiosep.io.urls import place_from
 
     places = [place_from(text) for text in inputs]
-    raise typer.Exit(info_all(places, Talk(json_lines=json_lines, debug=debug)))
+    talk = Talk(json_lines=json_lines, debug=debug)
+    raise typer.Exit(info_all(places, talk, check=check, stream=stream))
 
 
 def evaluate(

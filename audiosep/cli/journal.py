@@ -13,6 +13,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -137,9 +138,15 @@ class Journal:
                     error=str(line.get("error", "")),
                     timeout_s=None if timeout is None else float(timeout),
                 )
-            except (KeyError, TypeError, ValueError):
+            except (KeyError, TypeError, ValueError, OverflowError):
                 continue
         return tracks
+
+    def remove_if_unused(self) -> None:
+        """Remove the file, where it tells of no track; whoever calls this is at work alone."""
+        with suppress(AudiosepError, OSError):
+            if not self.read():
+                self.path.unlink()
 
     def _lines(self) -> Iterator[dict[str, Any]]:
         n_ours = n_other = 0

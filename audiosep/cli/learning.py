@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from audiosep.cli.helping import add_command
 from audiosep.cli.options import Debug, Seed
 from audiosep.errors import DictionaryError, ExitCode, InputError, OutputError, UsageError
 
@@ -94,7 +95,6 @@ def learn(
     talk.say(_line(display(target), _about(found)))
 
 
-@dictionaries.command()
 def show(files: Files, json_lines: JsonLines = False) -> None:
     """Say what dictionaries hold."""
     from audiosep.dictionary_files import load_dictionary
@@ -107,12 +107,12 @@ def show(files: Files, json_lines: JsonLines = False) -> None:
         except DictionaryError as error:
             failures += 1
             if json_lines:
-                talk.json({"file": display(file), "error": str(error)})
+                talk.json({"file": str(file), "error": str(error)})
             else:
                 talk.error(str(error), error)
             continue
         if json_lines:
-            talk.json({"file": display(file), **about})
+            talk.json({"file": str(file), **about})
         else:
             talk.result(_line(display(file), about))
     if failures:
@@ -120,7 +120,6 @@ def show(files: Files, json_lines: JsonLines = False) -> None:
         raise typer.Exit(code)
 
 
-@dictionaries.command()
 def merge(
     files: Files,
     out: Target,
@@ -144,7 +143,6 @@ def merge(
     talk.say(_line(display(target), _about(merged)))
 
 
-@dictionaries.command()
 def play(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Dictionary.")],
     out: Annotated[
@@ -178,6 +176,14 @@ def play(
     for target, sound in zip(targets, sounds, strict=True):
         write(target, sound)
         _talk().result(display(target))
+
+
+for _command, _example in (
+    (show, "audiosep dict show kick.safetensors"),
+    (merge, "audiosep dict merge kick.safetensors snare.safetensors -o drums.safetensors"),
+    (play, "audiosep dict play kick.safetensors -o heard"),
+):
+    add_command(dictionaries, _command, None, _example)
 
 
 def _talk(**how: bool) -> Talk:

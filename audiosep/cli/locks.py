@@ -15,12 +15,18 @@ import socket
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from audiosep.cli.scratch import remove_dead_scratch
 from audiosep.errors import OutputError
 from audiosep.io.naming import display
+from audiosep.io.placing import HELD_PREFIX, NEW_PREFIX
 from audiosep.io.urls import Place, Url, seen_from
+
+if TYPE_CHECKING:
+    from audiosep.cli.journal import Journal
 
 try:
     import fcntl
@@ -35,19 +41,23 @@ __all__ = [
     "locked_track",
     "make_home",
     "remove_dead",
+    "remove_dead_locks",
     "remove_leftovers",
+    "remove_unused_home",
 ]
 
 HOME_NAME = ".audiosep"
 """Folder below the output folder for what a batch needs to go on later."""
 
-_TEMPORARY = ".audiosep-"
 _YOUNG_S = 5.0
-"""How the temporary folders of unfinished stems begin."""
+"""So old are temporary folders that are not held yet, and never will be."""
 
 _RUN = "run.lock"
 _TRACKS = "tracks"
+_LOCK = ".lock"
 _WAIT_S = 0.05
+_MOST_TIDIED = 100
+"""So often may others remove a folder just before a lock is made in it."""
 
 
 class TrackTakenError(Exception):
@@ -60,7 +70,7 @@ def home_of(out: Place) -> Path:
         return out / HOME_NAME
     from platformdirs import user_state_path
 
-    digest = hashlib.sha256(out.text.encode()).hexdigest()
+    digest = hashlib.sha256(os.fsencode(out.text)).hexdigest()
     return user_state_path("audiosep", appauthor=False) / "remote" / digest[:24]
 
 
@@ -85,30 +95,43 @@ def make_home(out: Place) -> None:
 
 
 @contextmanager
-def locked_run(out: Place) -> Iterator[None]:
-    """Take part in the work below `out`; several runs may."""
-    handle = _opened(home_of(out) / _RUN)
-    if handle is None:  # no batch has ever worked here
-        yield
-        return
-    try:
+def locked_run(out: Place, *, make: bool = True) -> Iterator[None]:
+    """Take part in the work below `out`; several runs may.
+
+    With `make`, a lock is made where there is none, in the folder that :func:`make_home` makes.
+    """
+    path = home_of(out) / _RUN
+    for n in count():
+        handle = _opened(path, make=make)
+        if handle is None and make and n < _MOST_TIDIED and not path.parent.is_dir():
+            with suppress(OSError, OutputError):  # somebody has just tidied up
+                make_home(out)
+            continue
+        if handle is None:  # no batch has ever worked here, or no lock can be made
+            yield
+            return
         # Whoever holds it alone cleans, which is soon over.
         while fcntl is not None and not _try(handle, alone=False):
             time.sleep(_WAIT_S)
-        yield
-    finally:
+        if fcntl is None or _is_at(path, handle):
+            try:
+                yield
+            finally:
+                os.close(handle)
+            return
         os.close(handle)
 
 
-def _opened(path: Path) -> int | None:
-    for flags in (os.O_RDWR | os.O_CREAT, os.O_RDONLY):  # another user's can be locked all the same
+def _opened(path: Path, *, make: bool) -> int | None:
+    # Another user's can be locked all the same.
+    for flags in (os.O_RDWR | (os.O_CREAT if make else 0), os.O_RDONLY):
         with suppress(OSError):
             return os.open(path, flags, 0o666)
     return None
 
 
 @contextmanager
-def locked_track(out: Place, folder: Place) -> Iterator[None]:
+def locked_track(out: Place, folder: Place, *, needed: bool = True) -> Iterator[None]:
     """Work on a track alone.
 
     Parameters
@@ -117,16 +140,25 @@ def locked_track(out: Place, folder: Place) -> Iterator[None]:
         Output folder of the run.
     folder : Path or Url
         Folder of the track's stems.
+    needed : bool
+        Without it, work goes on where no lock can be made, and nothing is left of those that were.
 
     Raises
     ------
     TrackTakenError
         If another process does.
+    OutputError
+        If no lock can be made, and one is needed.
     """
     tracks = home_of(out) / _TRACKS
     name = hashlib.sha256(os.fsencode(seen_from(folder, out))).hexdigest()[:24]
-    path = tracks / f"{name}.lock"
-    handle = _taken(path)
+    path = tracks / (name + _LOCK)
+    try:
+        handle = _taken(path)
+    except OutputError:
+        if needed:
+            raise
+        handle = None
     try:
         yield
     finally:
@@ -135,17 +167,23 @@ def locked_track(out: Place, folder: Place) -> Iterator[None]:
             with suppress(OSError):
                 path.unlink()
             os.close(handle)
+        if not needed:
+            with suppress(OSError):  # others are at work, or a batch was
+                tracks.rmdir()
+                tracks.parent.rmdir()
 
 
 def _taken(path: Path) -> int | None:
     """Take a lock; None where there are no locks."""
     if fcntl is None:
         return None
-    while True:
+    for n in count():
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         except OSError as error:
+            if isinstance(error, FileNotFoundError) and n < _MOST_TIDIED:
+                continue
             raise OutputError(
                 f"cannot write to {display(path.parent)}: {error.strerror}; is the disk full?"
             ) from None
@@ -153,17 +191,21 @@ def _taken(path: Path) -> int | None:
             owner = os.read(handle, 200).decode("utf-8", "replace").strip()
             os.close(handle)
             raise TrackTakenError(owner or "another process")
-        try:
-            same = os.stat(path).st_ino == os.fstat(handle).st_ino  # noqa: PTH116
-        except OSError:
-            same = False
-        if same:
+        if _is_at(path, handle):
             break
         os.close(handle)
     with suppress(OSError):  # on a full disk nobody learns who it was
         os.ftruncate(handle, 0)
         os.write(handle, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
     return handle
+
+
+def _is_at(path: Path, handle: int) -> bool:
+    """Whether an open file is the one that is there now."""
+    try:
+        return os.stat(path).st_ino == os.fstat(handle).st_ino  # noqa: PTH116
+    except OSError:
+        return False
 
 
 def _try(handle: int, *, alone: bool) -> bool:
@@ -190,43 +232,86 @@ def remove_leftovers(out: Place, parents: Iterable[Place]) -> int:
         Folders in which folders of stems are made.
     """
     remove_dead_scratch()
+    with _alone(out) as is_alone:
+        if not is_alone:
+            return 0
+        _remove_locks(home_of(out) / _TRACKS)
+        return sum(_remove_in(parent) for parent in parents if isinstance(parent, Path))
+
+
+def remove_unused_home(out: Place, journal: Journal) -> None:
+    """Remove the folder of the journal and the locks, where nothing was done that they tell of."""
+    with _alone(out) as is_alone:
+        if not is_alone:
+            return
+        journal.remove_if_unused()
+        home = home_of(out)
+        with suppress(OSError):
+            if sorted(path.name for path in home.iterdir()) == [_RUN]:
+                (home / _RUN).unlink()
+                home.rmdir()
+
+
+@contextmanager
+def _alone(out: Place) -> Iterator[bool]:
+    """Tell whether no other run works below `out`, and keep others out meanwhile."""
     if fcntl is None:
-        return 0
+        yield False
+        return
     try:
         handle = os.open(home_of(out) / _RUN, os.O_RDONLY)
     except OSError:
-        return 0
+        yield False
+        return
     try:
-        # Not by way of _try: where there are no locks, somebody may be at work.
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        shutil.rmtree(home_of(out) / _TRACKS, ignore_errors=True)
-        return sum(_remove_in(parent) for parent in parents if isinstance(parent, Path))
-    except OSError:  # somebody is at work, or there are no locks here
-        return 0
+        try:
+            # Not by way of _try: where there are no locks, somebody may be at work.
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            yield False
+        else:
+            yield True
     finally:
         os.close(handle)
 
 
-def remove_dead(parents: Iterable[Place]) -> int:
-    """Remove temporary folders that nobody holds, where runs do not know of each other.
+def remove_dead_locks(out: Place) -> None:
+    """Remove locks of processes that died, and their folders if they are of no other use."""
+    if fcntl is not None:
+        _remove_locks(home_of(out) / _TRACKS)
+        with suppress(OSError):
+            home_of(out).rmdir()
 
-    Very young ones stay: they are made a moment before they are held.
-    """
+
+def _remove_locks(tracks: Path) -> None:
+    """Remove locks that nobody holds: who separates a single recording does not lock the run."""
+    for path in tracks.glob(f"*{_LOCK}"):
+        with suppress(OSError):
+            handle = os.open(path, os.O_RDWR)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                path.unlink()
+            finally:
+                os.close(handle)
+    with suppress(OSError):
+        tracks.rmdir()
+
+
+def remove_dead(parents: Iterable[Place]) -> int:
+    """Remove temporary folders that nobody holds, where runs do not know of each other."""
     if fcntl is None:
         return 0
-    return sum(_remove_in(p, least_age_s=_YOUNG_S) for p in parents if isinstance(p, Path))
+    return sum(_remove_in(p) for p in parents if isinstance(p, Path))
 
 
-def _remove_in(parent: Path, least_age_s: float = 0.0) -> int:
-    now = time.time()
+def _remove_in(parent: Path) -> int:
     try:
         with os.scandir(parent) as entries:
             found = [
                 entry.path
                 for entry in entries
-                if entry.name.startswith(_TEMPORARY)
-                and entry.is_dir(follow_symlinks=False)
-                and now - entry.stat(follow_symlinks=False).st_mtime >= least_age_s
+                if entry.is_dir(follow_symlinks=False)
+                and (entry.name.startswith(HELD_PREFIX) or _is_forgotten(entry))
             ]
     except OSError:
         return 0
@@ -236,13 +321,26 @@ def _remove_in(parent: Path, least_age_s: float = 0.0) -> int:
     return len(left)
 
 
+def _is_forgotten(entry: os.DirEntry[str]) -> bool:
+    """Whether a temporary folder should have been held long ago; by whatever clock."""
+    if not entry.name.startswith(NEW_PREFIX):
+        return False
+    return abs(time.time() - entry.stat(follow_symlinks=False).st_mtime) >= _YOUNG_S
+
+
 def _is_held(path: str) -> bool:
-    """Whether somebody holds a lock on a temporary folder itself."""
+    """Whether somebody holds a lock on a temporary folder itself, or may hold one."""
     try:
         handle = os.open(path, os.O_RDONLY)
-    except OSError:
+    except FileNotFoundError:
         return False
+    except OSError:  # another user's
+        return True
     try:
-        return not _try(handle, alone=True)
+        # Not by way of _try: where there are no locks, somebody may be at work.
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return True
     finally:
         os.close(handle)
+    return False

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from audiosep.cli.inside import place_below, shortened, within
 from audiosep.cli.scratch import scratch
-from audiosep.errors import InputError
+from audiosep.errors import InputError, UsageError
 from audiosep.io.naming import TOP, display
 from audiosep.io.urls import Place, Url
 
@@ -56,6 +56,22 @@ def _texts(value: Any) -> tuple[str, ...]:
     return tuple(part.strip() for part in _text(value).split(";") if part.strip())
 
 
+_FLAGS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+
+
+def _flag(value: Any) -> bool:
+    """Yes or no: true and false in JSON, these and others in a cell."""
+    if (word := str(value).strip().lower()) not in _FLAGS:
+        raise ValueError
+    return _FLAGS[word]
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    """Stems to keep: a list in JSON, ``a,b`` or ``a;b`` in a cell."""
+    names = value if isinstance(value, list) else _text(value).replace(";", ",").split(",")
+    return tuple(dict.fromkeys(filter(None, (_text(one).strip() for one in names))))
+
+
 COLUMNS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "preset": ("preset", _text),
     "sources": ("n_sources", _whole),
@@ -70,11 +86,17 @@ COLUMNS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "example": ("examples", _texts),
     "score": ("score", _text),
     "rest": ("rest", _text),
+    "keep": ("keep", _names),
     "free": ("n_free", _whole),
     "quality": ("quality", _text),
     "one-shots": ("one_shots", _whole),
     "start": ("start", _number),
     "duration": ("duration", _number),
+    "strict": ("strict", _flag),
+    "salvage": ("salvage", _flag),
+    "fix-nonfinite": ("fix_nonfinite", _text),
+    "stream": ("stream", _whole),
+    "max-duration": ("max_duration", _number),
 }
 """Columns beside ``input`` and ``out``: option of the same name, what it is called, its type."""
 
@@ -140,7 +162,9 @@ class Manifest:
         Raises
         ------
         InputError
-            If the manifest cannot be read or is none.
+            If the manifest cannot be read.
+        UsageError
+            If it is none.
         """
         seen: set[int] = set()
         for line, values in self._values():
@@ -161,7 +185,7 @@ class Manifest:
             raise InputError(f"{name} cannot be read: {reason}.") from None
         start = first.removeprefix(_BOM).lstrip()
         if start.startswith((b"\xff\xfe", b"\xfe\xff")):
-            raise InputError(f"{name} is UTF-16; save it as UTF-8.")
+            raise UsageError(f"{name} is UTF-16; save it as UTF-8.")
         if self.path.suffix.lower() in _JSON_ENDINGS or start.startswith(b"{"):
             return self._objects()
         return self._table()
@@ -181,7 +205,7 @@ class Manifest:
                     try:
                         text = raw.removeprefix(_BOM if number == 1 else b"").decode("utf-8")
                     except UnicodeDecodeError:
-                        raise InputError(
+                        raise UsageError(
                             f"{name}, line {number}: not UTF-8; save the manifest as UTF-8."
                         ) from None
                     yield number, text
@@ -215,7 +239,7 @@ class Manifest:
         cells = next(csv.reader([head], delimiter=mark), [])
         columns = [cell.strip().lower().replace("_", "-") for cell in cells]
         if "input" not in columns:
-            raise InputError(
+            raise UsageError(
                 f"{name} has no column 'input'; its first line names the columns, such as "
                 "input,preset,start."
             )
@@ -229,7 +253,7 @@ class Manifest:
             except StopIteration:
                 return
             except csv.Error as error:
-                raise InputError(f"{name}, line {number}: {error}; check its quotes.") from None
+                raise UsageError(f"{name}, line {number}: {error}; check its quotes.") from None
             if not any(cell.strip() for cell in cells):
                 continue
             if len(cells) > len(columns):
@@ -262,7 +286,7 @@ class Manifest:
             option, convert = COLUMNS[name]
             try:
                 settings[option] = convert(value)
-            except (ValueError, OverflowError):
+            except (TypeError, ValueError, OverflowError):
                 raise ValueError(f"{name} {shortened(value)} cannot be") from None
         recording = given.get("input")
         if not isinstance(recording, str):
@@ -323,9 +347,9 @@ def opened(path: Place, options: SplitOptions, *, allow_outside: bool) -> Iterat
 def _check_column(column: str, columns: list[str], name: str) -> None:
     if column in ("input", "out") or column in COLUMNS:
         if columns.count(column) > 1:
-            raise InputError(f"{name} has two columns {column!r}; leave one out.")
+            raise UsageError(f"{name} has two columns {column!r}; leave one out.")
     elif column and not column.startswith("#"):
-        raise InputError(f"{name}: {_unknown(column)}.")
+        raise UsageError(f"{name}: {_unknown(column)}.")
 
 
 def _unknown(column: str) -> str:

@@ -95,8 +95,8 @@ def _match(dictionary: Path, source: Path, options: MatchOptions, talk: Talk) ->
             label: {name: round(value, 4) for name, value in score.items()}
             for label, score in scores.items()
         }
-        out = None if options.out is None else display(options.out)
-        entry = {"input": display(source), "status": "done", "labels": rounded, "out": out}
+        out = None if options.out is None else str(options.out)
+        entry = {"input": str(source), "status": "done", "labels": rounded, "out": out}
         talk.json({**entry, "error": None})
         return ExitCode.DONE
     width = max(len("label"), *(len(label) for label in scores))

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-import math
-import re
 import time
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from audiosep.chunks import CHUNK_S
+from audiosep.cli.damage import read_options_of
+from audiosep.cli.disks import PAUSE_S, is_of_the_disk
 from audiosep.cli.locks import TrackTakenError, locked_track
+from audiosep.cli.places import replace_record
 from audiosep.cli.report import with_report
 from audiosep.cli.resume import place_of, resume
+from audiosep.cli.scratch import scratch_blamed
+from audiosep.cli.settings import (
+    bytes_from,
+    check_format_holds,
+    checked,
+    duration_of,
+    memory_of,
+    seconds_and_room,
+    shape_of,
+)
 from audiosep.cli.talk import NotedTalk, Talk
-from audiosep.cli.tasks import Outcome, Task, entry_of
-from audiosep.cli.telling import examples_of, quality_from
+from audiosep.cli.tasks import Outcome, Task, entry_of, name_of
 from audiosep.cli.wording import counted, words_of
 from audiosep.errors import (
     AudiosepError,
@@ -29,7 +38,6 @@ from audiosep.errors import (
 from audiosep.examples import check_regions
 from audiosep.factorization_files import FACTORIZATION_NAME
 from audiosep.io import AudioInfo, info, open_recording
-from audiosep.io.formats import bits_from, check_format, container_for
 from audiosep.io.naming import Job, RemoteJob, display
 from audiosep.io.remote import UnreachableError
 from audiosep.io.urls import Place
@@ -42,17 +50,13 @@ if TYPE_CHECKING:
 __all__ = [
     "PROGRAM_BYTES",
     "Worker",
-    "bytes_from",
-    "checked",
-    "memory_of",
     "say_if_compiling",
+    "with_path",
 ]
 
 _MOST_SEPARATORS = 8
 _BLINK_S = 1e-9
 """Duration of a part so short that a single sample is read."""
-
-EXISTS = ("skip", "overwrite", "rename", "fail")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,12 +69,15 @@ class Worker:
         How it talks.
     out : Path, Url or None
         Output folder in which tracks are locked; None locks none.
+    in_batch : bool
+        Whether there are many: then less is said, and nothing is done without locks.
     separators : dict of SplitOptions to Separator
         Those of the tasks before.
     """
 
     talk: Talk
     out: Place | None = None
+    in_batch: bool = False
     separators: dict[SplitOptions, Separator] = field(default_factory=dict)
 
     def separator_of(self, options: SplitOptions) -> Separator:
@@ -95,7 +102,7 @@ class Worker:
             debug=self.talk.debug,
             json_lines=self.talk.json_lines,
         )
-        outcome = Worker(talk=talk, out=self.out, separators=self.separators)(task)
+        outcome = replace(self, talk=talk)(task)
         outcome.noted.extend(talk.noted)
         return outcome
 
@@ -106,11 +113,11 @@ class Worker:
             if task.problem:
                 return self._failed(task, task.problem, ExitCode.USAGE, task.kind)
             map_large_arrays()
-            return self.do(job, task.options)
+            return self._tried(task)
         except TrackTakenError as taken:
             return Outcome(entry=entry_of(job, "waiting"), taken_by=str(taken))
         except AudiosepError as error:
-            entry = entry_of(job, "failed", error=with_path(job, error))
+            entry = entry_of(job, "failed", error=with_path(task, error))
             if not talk.json_lines:
                 talk.error(entry["error"], error)
             return Outcome(entry=entry, failure=error.exit_code, kind=_kind_of(error))
@@ -118,17 +125,23 @@ class Worker:
             raise
         except Exception as error:
             # Nothing a single recording does may stop the others.
-            short = isinstance(error, MemoryError)
-            reason = (
-                "needs more memory than there is; take a part with --duration"
-                if short
-                else f"failed unexpectedly ({type(error).__name__}: {error}); see --debug"
-            )
-            entry = entry_of(job, "failed", error=f"{display(job.source)} {reason}.")
+            kind, reason = _unexpected(error)
+            entry = entry_of(job, "failed", error=f"{name_of(job)} {reason}.")
             if not talk.json_lines or talk.debug:
                 talk.error(entry["error"], error)
-            kind = "memory" if short else "unexpected"
             return Outcome(entry=entry, failure=ExitCode.ALL_FAILED, kind=kind)
+
+    def _tried(self, task: Task) -> Outcome:
+        """Do a task, and do it once more where the disk of the recording failed."""
+        try:
+            return self.do(task.job, task.options)
+        except Exception as error:
+            # What could not be read of a header looks as damaged as what was never there.
+            if not is_of_the_disk(error) and not isinstance(error, DamagedAudioError):
+                raise
+            self.talk.detail(f"{name_of(task.job)} could not be read; trying once more")
+        time.sleep(PAUSE_S)
+        return self.do(task.job, task.options)
 
     def _failed(self, task: Task, words: str, code: ExitCode, kind: str) -> Outcome:
         if not self.talk.json_lines:
@@ -155,15 +168,15 @@ class Worker:
             if options.exists == "skip":
                 found = resume(job, options, separator)
                 for words in found.passed:
-                    self.talk.say(f"{display(job.source)}: {words}")
+                    self.talk.say(f"{name_of(job)}: {words}")
                 if found.done is not None:
                     done = found.done
                     if not options.dry_run:
                         done = self._with_report(found.place, done, options)
                     return self.skipped(job, found.place, done)
                 place = found.place
-            about = _info(job)
-            _check_format_holds(about, options)
+            about = _info(job, options)
+            check_format_holds(about, options)
             if options.dry_run:
                 return self._planned(job, about, place, options, separator)
             # A number was counted on: another track may have the same folder in mind.
@@ -172,13 +185,15 @@ class Worker:
 
     def alone(self, folder: Place) -> AbstractContextManager[None]:
         """Hold a track, where tracks are locked."""
-        return nullcontext() if self.out is None else locked_track(self.out, folder)
+        if self.out is None:
+            return nullcontext()
+        return locked_track(self.out, folder, needed=self.in_batch)
 
     def skipped(self, job: Job | RemoteJob, place: Place, done: dict[str, Any]) -> Outcome:
         """Say that a track was done before."""
         # In a batch it would be what most lines say.
-        tell = self.talk.say if self.out is None else self.talk.detail
-        tell(f"{display(job.source)}: already done, in {display(place)}")
+        tell = self.talk.detail if self.in_batch else self.talk.say
+        tell(f"{name_of(job)}: already done, in {display(place)}")
         self._print_paths(done)
         return Outcome(entry=entry_of(job, "skipped", **done), place=place)
 
@@ -187,17 +202,17 @@ class Worker:
     ) -> Outcome:
         _check_part(job, options)
         check_regions(separator.examples or {}, about.duration)
-        duration = _duration_of(about, options)
+        duration = duration_of(about, options)
         from audiosep.cli.forecast import about_time, check_length
 
         check_length(separator, duration)
         most = bytes_from(options.max_memory)
-        separator.chunk_s_within(most, *_shape(about, options))  # refused as the run would be
+        separator.chunk_s_within(most, *shape_of(about, options))  # refused as the run would be
         size = PROGRAM_BYTES + memory_of(about, options, separator)
-        seconds, room = _seconds_and_room(about, duration, options, separator)
+        seconds, room = seconds_and_room(about, duration, options, separator)
         if not self.talk.json_lines:
             self.talk.result(
-                f"{display(job.source)}: {duration:.1f} s, {about.sr} Hz, "
+                f"{name_of(job)}: {duration:.1f} s, {about.sr} Hz, "
                 f"{counted(about.n_channels, 'channel')} -> {display(place)}/ as {options.format}: "
                 f"{separator.recipe().stems}; about {size / 1e6:.0f} MB of memory, about "
                 f"{about_time(seconds)}"
@@ -205,7 +220,7 @@ class Worker:
         entry = entry_of(
             job,
             "planned",
-            folder=display(place),
+            folder=str(place),
             memory_mb=round(size / 1e6),
             seconds=round(seconds, 3),
             audio_s=round(duration, 3),
@@ -220,7 +235,10 @@ class Worker:
         fresh = not place.exists()
         began = time.perf_counter()
         say_if_compiling(talk)
-        with talk.progress(display(job.source.name)) as progress:
+        with (
+            talk.progress(job.called or display(job.source.name)) as progress,
+            scratch_blamed(place),
+        ):
             saved = separator.split(
                 job.source,
                 place,
@@ -230,19 +248,25 @@ class Worker:
                 fresh=fresh,
                 start=options.start,
                 duration=options.duration,
+                reading=read_options_of(options),
                 max_memory=bytes_from(options.max_memory),
+                keep=options.keep,
                 progress=progress,
             )
         seconds = time.perf_counter() - began
         record = saved.record
+        if job.called or job.note:
+            record["input"]["path"] = job.called or record["input"]["path"]
+            record["notes"] += [job.note] if job.note else []
+            replace_record(place, record)
         for warning in record["warnings"]:
-            talk.say(f"audiosep: warning: {display(job.source)}: {warning}")
+            talk.say(f"audiosep: warning: {name_of(job)}: {warning}")
         for note in record["notes"]:
             talk.detail(f"  {note}")
         talk.detail(f"  seconds: {_timings(record)}")
         result = {
-            "stems": {name: display(path) for name, path in saved.paths.items()},
-            "files": {name: display(path) for name, path in saved.extras.items()},
+            "stems": {name: str(path) for name, path in saved.paths.items()},
+            "files": {name: str(path) for name, path in saved.extras.items()},
             "null_test_db": record["null_test_db"],
         }
         result = self._with_report(place, result, options)
@@ -262,107 +286,7 @@ class Worker:
         if not self.talk.json_lines:
             heard = [path for name, path in result["files"].items() if name != FACTORIZATION_NAME]
             for path in (*result["stems"].values(), *heard):
-                self.talk.result(path)
-
-
-def checked(options: SplitOptions) -> Separator:
-    """Refuse what cannot be before any work is done.
-
-    Raises
-    ------
-    UsageError
-        If an option cannot be, or does not fit the others.
-    """
-    from audiosep.presets import load_preset
-    from audiosep.separator import Separator
-
-    if options.exists not in EXISTS:
-        raise UsageError(f"--exists {options.exists!r} is unknown; use {', '.join(EXISTS)}.")
-    bytes_from(options.max_memory)
-    check_format(options.format, None if options.bits is None else bits_from(options.bits))
-    if not 0.0 <= options.start < math.inf:
-        raise UsageError(f"--start {options.start:g} is out of range; use 0 or more seconds.")
-    if options.duration is not None and not 0.0 < options.duration < math.inf:
-        raise UsageError(f"--duration {options.duration:g} is out of range; use more than 0 s.")
-    if options.one_shots < 0:
-        raise UsageError(f"--one-shots {options.one_shots} is out of range; use 0 or more.")
-    if options.one_shots and not load_preset(options.preset).gives_onsets:
-        raise UsageError("--one-shots are cut at the onsets of drums; use --preset drums.")
-    return Separator(
-        preset=options.preset,
-        n_sources=options.n_sources,
-        n_components=options.n_components,
-        beta=options.beta,
-        max_iter=options.max_iter,
-        mask_exponent=options.mask_exponent,
-        seed=options.seed,
-        n_threads=options.n_threads,
-        dictionary=options.dictionary,
-        examples=examples_of(options.examples) or None,
-        score=options.score,
-        rest=options.rest,
-        n_free=options.n_free,
-        quality=quality_from(options.quality),
-    )
-
-
-def _seconds_and_room(
-    about: AudioInfo, duration: float, options: SplitOptions, separator: Separator
-) -> tuple[float, int]:
-    """Seconds that a separation takes here, and bytes of its stems."""
-    from audiosep.prediction import seconds_of, stems_bytes
-    from audiosep.threads import resolve_threads
-
-    n_samples = max(1, math.ceil(duration * about.sr))
-    seconds = seconds_of(
-        separator.recipe().name,
-        n_samples,
-        about.n_channels,
-        about.sr,
-        n_threads=resolve_threads(separator.n_threads),
-    )
-    bits = about.bits if options.bits is None else bits_from(options.bits)
-    room = stems_bytes(n_samples, about.n_channels, separator.n_stems(), bits, options.format)
-    return seconds, room
-
-
-def memory_of(about: AudioInfo, options: SplitOptions, separator: Separator) -> int:
-    """Bytes that the separation of a recording takes, beside the program itself.
-
-    Raises
-    ------
-    RefusedError
-        If it does not fit into what ``--max-memory`` allows.
-    """
-    shape, most = _shape(about, options), bytes_from(options.max_memory)
-    chunk_s = CHUNK_S if most is None else separator.chunk_s_within(most, *shape)
-    return separator.memory_needed(*shape, chunk_s=chunk_s)
-
-
-def _shape(about: AudioInfo, options: SplitOptions) -> tuple[int, int, int]:
-    """Samples, channels and rate of the part that is taken."""
-    n_samples = max(1, math.ceil(_duration_of(about, options) * about.sr))
-    return n_samples, about.n_channels, about.sr
-
-
-_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
-
-
-def bytes_from(text: str | None) -> int | None:
-    """Turn ``"600M"`` or ``"2G"`` into bytes.
-
-    Raises
-    ------
-    UsageError
-        If it is something else.
-    """
-    if text is None:
-        return None
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)i?B?\s*", text, re.IGNORECASE)
-    size = 0 if found is None else math.ceil(float(found[1]) * _UNITS[found[2].upper()])
-    if found is None or size < _UNITS["M"]:
-        raise UsageError(f"--max-memory {text!r} is no size; give one such as 600M or 2G.")
-    return size
+                self.talk.result(display(path))
 
 
 def say_if_compiling(talk: Talk) -> None:
@@ -379,14 +303,27 @@ def say_if_compiling(talk: Talk) -> None:
         talk.say(f"audiosep: compiling kernels, {when} ...")
 
 
-def with_path(job: Job | RemoteJob, error: AudiosepError) -> str:
-    """Words of an error, with the recording that it is about."""
-    path = display(job.source)
-    text = words_of(error).replace(str(job.source), path)
-    return text if path in text else f"{path}: {text}"
+def with_path(task: Task, error: AudiosepError) -> str:
+    """Words of an error, with the recording that it is about, or whose settings it is about."""
+    name, source = name_of(task.job), task.job.source
+    text = words_of(error).replace(str(source), name).replace(display(source), name)
+    if name in text:
+        return text
+    return ": ".join(filter(None, (task.where, name, text)))
+
+
+def _unexpected(error: Exception) -> tuple[str, str]:
+    """Kind of a failure that is no error of ours, and words for it."""
+    if isinstance(error, MemoryError):
+        return "memory", "needs more memory than there is; take a part with --duration"
+    if is_of_the_disk(error):
+        return "disk", "cannot be read (Input/output error), tried twice; check its disk"
+    return "unexpected", f"failed unexpectedly ({type(error).__name__}: {error}); see --debug"
 
 
 def _kind_of(error: AudiosepError) -> str:
+    if is_of_the_disk(error):
+        return "disk"
     if isinstance(error, UnreachableError):
         return "network"
     if isinstance(error, InputError | DamagedAudioError):
@@ -396,21 +333,9 @@ def _kind_of(error: AudiosepError) -> str:
     return "usage" if isinstance(error, UsageError) else "refused"
 
 
-def _duration_of(about: AudioInfo, options: SplitOptions) -> float:
-    duration = max(0.0, about.duration - options.start)
-    return duration if options.duration is None else min(duration, options.duration)
-
-
-def _check_format_holds(about: AudioInfo, options: SplitOptions) -> None:
-    """Refuse a format that cannot hold the recording before it is separated."""
-    bits = about.bits if options.bits is None else bits_from(options.bits)
-    format_ = check_format(options.format, None)
-    container_for(format_, bits, about.sr, about.n_channels, about.n_samples)
-
-
-def _info(job: Job) -> AudioInfo:
+def _info(job: Job, options: SplitOptions) -> AudioInfo:
     try:
-        return info(job.source)
+        return info(job.source, stream=options.stream)
     except InputError as error:
         raise type(error)(f"{job.source} {error}") from None
 
@@ -418,7 +343,12 @@ def _info(job: Job) -> AudioInfo:
 def _check_part(job: Job, options: SplitOptions) -> None:
     """Refuse a recording that has nothing where the part would start, as reading it does."""
     try:
-        open_recording(job.source, start=options.start, duration=_BLINK_S)
+        open_recording(
+            job.source,
+            start=options.start,
+            duration=_BLINK_S,
+            options=read_options_of(options),
+        )
     except InputError as error:
         raise type(error)(f"{job.source} {error}") from None
 
@@ -432,6 +362,6 @@ def _summary(job: Job, record: dict[str, Any], seconds: float) -> str:
     null = record["null_test_db"]
     exact = "exactly" if null <= -299 else f"to {null:.0f} dB"
     return (
-        f"{display(job.source)}: {duration:.1f} s -> {counted(len(record['stems']), 'stem')} in "
+        f"{name_of(job)}: {duration:.1f} s -> {counted(len(record['stems']), 'stem')} in "
         f"{seconds:.1f} s; they add up to it {exact} (null test)"
     )

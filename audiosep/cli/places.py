@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePath
@@ -12,14 +13,23 @@ from uuid import uuid4
 from audiosep.errors import OutputError
 from audiosep.io.evidence import EVIDENCE_NAMES
 from audiosep.io.naming import display, is_recording_name
-from audiosep.io.placing import check_writable
+from audiosep.io.placing import beside, check_writable, why
 from audiosep.io.urls import Place, Url
-from audiosep.save import RECORD_NAME, read_record
+from audiosep.save import RECORD_NAME, read_record, write_record
 
 if TYPE_CHECKING:
     from audiosep.io.remote import Listing
 
-__all__ = ["UNFINISHED_NAME", "OnDisk", "Remote", "Shelf", "Stored", "check_place", "shelf_at"]
+__all__ = [
+    "UNFINISHED_NAME",
+    "OnDisk",
+    "Remote",
+    "Shelf",
+    "Stored",
+    "check_place",
+    "replace_record",
+    "shelf_at",
+]
 
 UNFINISHED_NAME = ".audiosep-unfinished"
 """Object beside stems that are being put: without a record, they are ours and not yet all there."""
@@ -224,3 +234,19 @@ def check_place(out: Place) -> None:
         remove(probe)
     except OutputError as error:
         raise OutputError(str(error).replace(str(probe), display(out))) from None
+
+
+def replace_record(place: Path, record: dict[str, Any]) -> None:
+    """Write the record of a folder on a disk anew, in one step.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
+    with beside(place) as new:
+        write_record(new, record)
+        try:
+            os.replace(new / RECORD_NAME, place / RECORD_NAME)
+        except OSError as error:
+            raise OutputError(f"cannot write to {display(place)}: {why(error)}.") from None

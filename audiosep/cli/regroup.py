@@ -80,13 +80,13 @@ def _regroup(folder: Path, options: RegroupOptions, talk: Talk) -> ExitCode:
         n_threads=options.n_threads,
     )
     seconds = time.perf_counter() - began
-    paths = {name: display(path) for name, path in result.paths.items()}
+    paths = {name: str(path) for name, path in result.paths.items()}
     if talk.json_lines:
         talk.json(
             {
-                "input": display(folder),
+                "input": str(folder),
                 "status": "done",
-                "place": display(result.place),
+                "place": str(result.place),
                 "stems": paths,
                 "confidence": dict(
                     zip(result.grouping.names, _rounded(result.grouping.confidence), strict=True)
@@ -97,7 +97,7 @@ def _regroup(folder: Path, options: RegroupOptions, talk: Talk) -> ExitCode:
         )
     else:
         for path in paths.values():
-            talk.result(path)
+            talk.result(display(path))
     for note in result.record["notes"]:
         talk.detail(f"  {note}")
     talk.say(

@@ -8,7 +8,6 @@ last, so that a track is there or it is not.
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -16,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from audiosep.cli.places import UNFINISHED_NAME, Remote, shelf_at
+from audiosep.cli.places import UNFINISHED_NAME, Remote, replace_record, shelf_at
 from audiosep.cli.report import with_report
 from audiosep.cli.resume import known_recording, place_of, recorded_files, resume
 from audiosep.cli.scratch import scratch
@@ -24,11 +23,10 @@ from audiosep.cli.talk import Talk
 from audiosep.cli.tasks import Outcome
 from audiosep.errors import AudiosepError, InputError, OutputError, RefusedError
 from audiosep.io import AudioInfo, info
+from audiosep.io.endings import Ending, ending_of
 from audiosep.io.header import sha256_of
 from audiosep.io.naming import Job, RemoteJob, display
-from audiosep.io.placing import beside, why
 from audiosep.io.remote import fetch, fetch_ends, put, put_text, remove, state_of
-from audiosep.io.riff import missing_bytes
 from audiosep.io.urls import Place, State, Url
 from audiosep.save import RECORD_NAME, read_record, write_record
 from audiosep.types import Progress
@@ -36,8 +34,9 @@ from audiosep.types import Progress
 if TYPE_CHECKING:
     from audiosep.cli.one import Worker
     from audiosep.cli.split import SplitOptions
+    from audiosep.health import Health
 
-__all__ = ["about", "header_of", "remotely"]
+__all__ = ["about", "header_of", "health_of", "remotely"]
 
 _T = TypeVar("_T")
 
@@ -57,8 +56,8 @@ def about(source: Place) -> AudioInfo:
     return header_of(source)[0] if isinstance(source, Url) else info(source)
 
 
-def header_of(url: Url) -> tuple[AudioInfo, int]:
-    """What the header of a remote recording says, and how many bytes of it are missing.
+def header_of(url: Url) -> tuple[AudioInfo, Ending]:
+    """What the header of a remote recording says, and how it ends.
 
     Raises
     ------
@@ -67,7 +66,30 @@ def header_of(url: Url) -> tuple[AudioInfo, int]:
     """
     with scratch() as folder:
         copy = _Copy(url=url, path=folder / _name_of(url))
-        return copy.tried_on_ends(lambda: (info(copy.path), missing_bytes(copy.path)))
+        return copy.tried_on_ends(lambda: _ends_of(copy.path))
+
+
+def health_of(url: Url) -> Health:
+    """Fetch a remote recording and check it; errors begin with its address.
+
+    Raises
+    ------
+    InputError
+        If nothing of it can be read.
+    """
+    from audiosep.health import check_recording
+
+    with scratch() as folder:
+        path = _Copy(url=url, path=folder / _name_of(url)).whole()
+        try:
+            return check_recording(path)
+        except InputError as error:
+            raise type(error)(str(error).replace(str(path), display(url), 1)) from None
+
+
+def _ends_of(path: Path) -> tuple[AudioInfo, Ending]:
+    about = info(path)
+    return about, ending_of(path, about)
 
 
 def remotely(worker: Worker, job: RemoteJob, options: SplitOptions) -> Outcome:
@@ -283,12 +305,25 @@ class _RemoteTask:
             _put_all(stems, place, record, fresh=fresh)
             for name in files:
                 put(stems / name, place / name)
+            if not files:
+                self._remove_report(stems, place)
             seconds = time.perf_counter() - began
             self.worker.talk.detail(f"  put into {display(place)}: {seconds:.2f} s")
             return files
         if self.copies:
-            _replace_record(stems, record)
+            replace_record(stems, record)
         return self._report(stems)
+
+    def _remove_report(self, stems: Path, place: Url) -> None:
+        """Remove a report that tells of other stems than those that are there now."""
+        from audiosep.report.marks import REPORT_NAME, is_current, is_report
+
+        if REPORT_NAME not in Remote(place).held.files:
+            return
+        copy = self.folder / REPORT_NAME
+        fetch_ends(place / REPORT_NAME, copy, _HEAD_BYTES, _TAIL_BYTES)
+        if is_report(copy) and not is_current(copy, stems):
+            remove(place / REPORT_NAME)
 
     def _report(self, stems: Path) -> dict[str, str]:
         """Write a report that tells of the recording by its address."""
@@ -330,15 +365,6 @@ def _put_all(stems: Path, place: Url, record: dict[str, Any], *, fresh: bool) ->
 def _digests_of(record: dict[str, Any]) -> dict[str, str]:
     """SHA-256 of each file of a run."""
     return {file.name: file.sha256 for file in recorded_files(record)}
-
-
-def _replace_record(place: Path, record: dict[str, Any]) -> None:
-    with beside(place) as new:
-        write_record(new, record)
-        try:
-            os.replace(new / RECORD_NAME, place / RECORD_NAME)
-        except OSError as error:
-            raise OutputError(f"cannot write to {display(place)}: {why(error)}.") from None
 
 
 def _name_of(url: Url) -> str:

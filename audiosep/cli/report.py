@@ -52,9 +52,9 @@ def report_on(
     if talk.json_lines:
         talk.json(
             {
-                "input": display(folder),
+                "input": str(folder),
                 "status": "done",
-                "report": display(report.path),
+                "report": str(report.path),
                 "bytes": report.n_bytes,
                 "linked": report.linked,
                 "seconds": round(seconds, 3),
@@ -93,10 +93,9 @@ def with_report(
     AudiosepError
         As :func:`audiosep.report.write_report`.
     """
-    from audiosep.io.naming import display
     from audiosep.report.current import refresh_report
 
     path = refresh_report(place, wanted=wanted, n_threads=n_threads)
     if path is None:
         return result
-    return {**result, "files": {**result["files"], path.name: display(path)}}
+    return {**result, "files": {**result["files"], path.name: str(path)}}

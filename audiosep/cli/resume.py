@@ -264,8 +264,8 @@ def _stems_as_written(
     if "missing" in files.values():
         return None
     return {
-        "stems": {name: display(place / file.name) for name, file in run.stems.items()},
-        "files": {name: display(place / file.name) for name, file in run.extras.items()},
+        "stems": {name: str(place / file.name) for name, file in run.stems.items()},
+        "files": {name: str(place / file.name) for name, file in run.extras.items()},
         "null_test_db": run.null_test_db,
     }
 
@@ -277,9 +277,12 @@ def _traits(
     part: Any,
     output: dict[str, Any],
     is_short: bool | None,
+    stream: int | None,
+    is_damaged: bool | None,
 ) -> dict[str, Any]:
     formats = dict(output)
     one_shots = formats.pop("one_shots", 0)
+    keep = formats.pop("keep", "")
     return {
         "by another version": version,
         "with other settings": settings,
@@ -287,7 +290,10 @@ def _traits(
         "from another part of the recording": part,
         "in another output format": formats,
         "with another number of one-shots": one_shots,
+        "with other stems kept": keep,
         "in shorter chunks, for want of memory": is_short,
+        "of another audio track": stream,
+        "of a recording that is damaged": is_damaged,
     }
 
 
@@ -299,9 +305,11 @@ def _wanted(recording: str, options: SplitOptions, separator: Separator) -> dict
         settings=separator.settings(),
         recording=recording,
         part=(options.start, options.duration),
-        output=output_wanted(options.format, options.bits, options.one_shots),
+        output=output_wanted(options.format, options.bits, options.one_shots, options.keep),
         # Stems of long chunks are good wherever memory is short now, not the other way round.
         is_short=False if options.max_memory is None else None,
+        stream=options.stream or 1,
+        is_damaged=False if options.strict else None,
     )
 
 
@@ -320,9 +328,11 @@ def _run_of(record: dict[str, Any] | None) -> _Run | None:
             part=(about["start"], about["duration"]),
             output=record["output"],
             is_short=record["analysis"].get("chunk_s", CHUNK_S) < CHUNK_S,
+            stream=about.get("reading", {}).get("stream", 1),
+            is_damaged=about.get("damaged", False) is True,
         )
         null_test_db = float(record["null_test_db"])
-    except (KeyError, TypeError, AttributeError, ValueError):
+    except (KeyError, TypeError, AttributeError, ValueError, OverflowError):
         return None
     if not stems or not all(_is_name(file.name) for file in [*stems.values(), *extras.values()]):
         return None

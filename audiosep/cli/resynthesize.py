@@ -92,7 +92,7 @@ def _resynthesize(
 
 def _say(folder: Path, path: Path, talk: Talk) -> None:
     if talk.json_lines:
-        entry = {"input": display(folder), "status": "done", "out": display(path), "error": None}
+        entry = {"input": str(folder), "status": "done", "out": str(path), "error": None}
         talk.json(entry)
     else:
         talk.result(display(path))

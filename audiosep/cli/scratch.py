@@ -11,13 +11,14 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from audiosep.errors import OutputError
+from audiosep.io.naming import display
 
 try:
     import fcntl
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["remove_dead_scratch", "scratch"]
+__all__ = ["remove_dead_scratch", "scratch", "scratch_blamed"]
 
 _NEW = ".audiosep.new-"
 _HELD = ".audiosep.task-"
@@ -35,6 +36,9 @@ def scratch() -> Iterator[Path]:
     OutputError
         If it cannot be made.
     """
+    named = os.environ.get("TMPDIR")
+    if named and not Path(named).is_dir():  # Python would take another one without a word
+        raise OutputError(f"TMPDIR is {display(named)}, which is no folder; make it, or unset it.")
     remove_dead_scratch()
     with ExitStack() as stack:
         try:
@@ -56,6 +60,21 @@ def scratch() -> Iterator[Path]:
                 "room."
             ) from None
         yield folder
+
+
+@contextmanager
+def scratch_blamed(place: Path) -> Iterator[None]:
+    """Where a place is in a temporary folder, say of errors about it what helps there."""
+    try:
+        yield
+    except OutputError as error:
+        if not any(part.startswith(_HELD) for part in place.parts):
+            raise
+        reason = str(error).partition(";")[0].rstrip(".")
+        raise OutputError(
+            f"{reason} (in {display(tempfile.gettempdir())}, where stems are made first); set "
+            "TMPDIR to a folder with more room."
+        ) from None
 
 
 def remove_dead_scratch() -> None:

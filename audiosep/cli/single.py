@@ -22,7 +22,7 @@ def said_in_json(subject: Path, talk: Talk) -> Iterator[None]:
         yield
     except AudiosepError as error:
         if talk.json_lines:
-            entry = {"input": display(subject), "status": "failed", "error": str(error)}
+            entry = {"input": str(subject), "status": "failed", "error": str(error)}
             talk.json(entry)
         raise
 

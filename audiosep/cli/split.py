@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 from audiosep.cli.batches import BatchOptions, Plan, do_batch, exit_code
 from audiosep.cli.folders import Found, find_recordings
 from audiosep.cli.forecast import Forecast
-from audiosep.cli.locks import locked_run, remove_dead
-from audiosep.cli.one import EXISTS, Worker, with_path
+from audiosep.cli.locks import locked_run, remove_dead, remove_dead_locks
+from audiosep.cli.one import Worker, with_path
 from audiosep.cli.places import check_place
+from audiosep.cli.settings import EXISTS, checked
 from audiosep.cli.talk import Talk
-from audiosep.cli.tasks import Task, entry_of
+from audiosep.cli.tasks import Outcome, Task, entry_of, name_of
 from audiosep.cli.wording import words_of
 from audiosep.errors import AudiosepError, ExitCode, OutputError
 from audiosep.io.naming import Planner, each_once, job_of
 from audiosep.io.urls import Place, Url
 
-__all__ = ["EXISTS", "SplitOptions", "no_empty_folders", "split_all"]
+__all__ = ["EXISTS", "SplitOptions", "do_tasks", "no_empty_folders", "split_all"]
+
+_WAIT_S = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +58,12 @@ class SplitOptions:
     dry_run: bool
     max_memory: str | None = None
     report: bool = False
+    strict: bool = False
+    salvage: bool = False
+    fix_nonfinite: str | None = None
+    stream: int | None = None
+    max_duration: float | None = None
+    keep: tuple[str, ...] = ()
 
 
 def split_all(
@@ -59,12 +71,15 @@ def split_all(
     options: SplitOptions,
     talk: Talk,
     batch: BatchOptions = BatchOptions(),
+    called: Mapping[Path, str] = MappingProxyType({}),
 ) -> ExitCode:
-    """Separate every recording and return the exit code of the whole."""
+    """Separate every recording and return the exit code of the whole.
+
+    Recordings in `called` are told of by these names.
+    """
     batch.check()
-    worker = Worker(talk=talk)
-    worker.separator_of(options)
-    tasks, failures = _plan(inputs, options, talk, recursive=batch.recursive)
+    checked(options)
+    tasks, failures = _plan(inputs, options, talk, called, recursive=batch.recursive)
     if batch.is_batch():
         plan = Plan(
             tasks=lambda: tasks,
@@ -75,7 +90,33 @@ def split_all(
             return do_batch(
                 plan, options.out, batch, talk, dry_run=options.dry_run, failures=failures
             )
-    with no_empty_folders(options.out), locked_run(options.out):
+    return do_tasks(tasks, options, talk, failures)
+
+
+def do_tasks(
+    tasks: list[Task],
+    options: SplitOptions,
+    talk: Talk,
+    failures: Sequence[ExitCode] = (),
+    **entries: Any,
+) -> ExitCode:
+    """Do tasks in this process, one after the other, without a journal.
+
+    Parameters
+    ----------
+    tasks : list of Task
+        What to do.
+    options : SplitOptions
+        Of all of them.
+    talk : Talk
+        How to say it.
+    failures : sequence of ExitCode
+        What failed already.
+    **entries
+        What JSON tells besides.
+    """
+    failures, worker = list(failures), Worker(talk=talk)
+    with no_empty_folders(options.out), locked_run(options.out, make=False):
         if tasks and not options.dry_run:
             try:
                 check_place(options.out)
@@ -83,19 +124,38 @@ def split_all(
                 _say_failed_all(tasks, error, talk)
                 return error.exit_code
             remove_dead({task.job.folder.parent for task in tasks})
+            remove_dead_locks(options.out)
+            worker = replace(worker, out=options.out)
         n_done = 0
         forecast = Forecast(talk=talk)
-        for task in tasks:
-            outcome = worker(task)
+        for outcome in _outcomes(tasks, worker, talk):
             forecast.add(outcome)
             if outcome.failure is None:
                 n_done += 1
             else:
                 failures.append(outcome.failure)
             if talk.json_lines:
-                talk.json(outcome.entry)
+                talk.json(outcome.entry | entries)
         forecast.tell()
     return exit_code(n_done, failures)
+
+
+def _outcomes(tasks: list[Task], worker: Worker, talk: Talk) -> Iterator[Outcome]:
+    """Do tasks; what others are at comes last, when they are done with it."""
+    first_turn = True
+    while tasks:
+        taken = []
+        for task in tasks:
+            outcome = worker(task)
+            if not outcome.taken_by:
+                yield outcome
+                continue
+            taken.append(task)
+            if first_turn:
+                talk.say(f"{name_of(task.job)}: {outcome.taken_by} is at it; waiting for it")
+        tasks, first_turn = taken, False
+        if taken:
+            time.sleep(_WAIT_S)
 
 
 @contextmanager
@@ -120,11 +180,16 @@ def _say_failed_all(tasks: list[Task], error: AudiosepError, talk: Talk) -> None
         talk.error(words_of(error), error)
     if talk.json_lines:
         for task in tasks:
-            talk.json(entry_of(task.job, "failed", error=with_path(task.job, error)))
+            talk.json(entry_of(task.job, "failed", error=with_path(task, error)))
 
 
 def _plan(
-    inputs: Sequence[Place], options: SplitOptions, talk: Talk, *, recursive: bool
+    inputs: Sequence[Place],
+    options: SplitOptions,
+    talk: Talk,
+    called: Mapping[Path, str],
+    *,
+    recursive: bool,
 ) -> tuple[list[Task], list[ExitCode]]:
     found: list[Found] = []
     failures: list[ExitCode] = []
@@ -145,16 +210,17 @@ def _plan(
         if one.problem:
             continue
         planner.count(one.source, one.below)
-    return [_task(one, planner, options) for one in found], failures
+    return [_task(one, planner, options, called) for one in found], failures
 
 
-def _task(one: Found, planner: Planner, options: SplitOptions) -> Task:
+def _task(one: Found, planner: Planner, options: SplitOptions, called: Mapping[Path, str]) -> Task:
     if one.problem:
         job = job_of(one.source, options.out)
         return Task(job=job, options=options, key=str(one.source), problem=one.problem)
     track = planner.folder(one.source, one.below)
+    name = called.get(one.source, "") if isinstance(one.source, Path) else ""
     return Task(
-        job=job_of(one.source, options.out / track),
+        job=job_of(one.source, options.out / track, name),
         options=options,
         track=str(track),
         key=str(one.below / one.source.name),

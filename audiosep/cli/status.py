@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterable
+from pathlib import Path
 
 from audiosep.cli.journal import Remembered, stamp_of
+from audiosep.cli.locks import home_of
 from audiosep.cli.one import Worker, with_path
 from audiosep.cli.places import shelf_at
 from audiosep.cli.resume import is_done
 from audiosep.cli.talk import Talk
 from audiosep.cli.tasks import Task, entry_of
-from audiosep.errors import AudiosepError, ExitCode
+from audiosep.errors import AudiosepError, ExitCode, UsageError
 from audiosep.io.naming import display
-from audiosep.io.urls import Place
+from audiosep.io.urls import Place, Url
 
 __all__ = ["say_status"]
 
@@ -21,12 +24,20 @@ __all__ = ["say_status"]
 def say_status(
     tasks: Iterable[Task], remembered: dict[str, Remembered], out: Place, talk: Talk
 ) -> ExitCode:
-    """Say what is done, what failed and what is left; done is the code only where all is."""
+    """Say what is done, what failed and what is left; done is the code only where all is.
+
+    Raises
+    ------
+    UsageError
+        If no run has ever worked there: the folder may be another one than was meant.
+    """
     counts: Counter[str] = Counter()
+    begun = bool(remembered) or home_of(out).exists()
     worker = Worker(talk=talk)
     for task in tasks:
         status, error = _status_of(task, remembered.get(task.track), out, worker)
         counts[status] += 1
+        begun = begun or _is_there(task.job.folder)
         if talk.json_lines:
             talk.json(entry_of(task.job, status, error=error))
         elif status == "failed":
@@ -35,7 +46,17 @@ def say_status(
             talk.result(f"left: {display(task.job.source)}")
     if not talk.json_lines:
         talk.result(", ".join(f"{counts[word]} {word}" for word in ("done", "failed", "left")))
+    begun = begun or (isinstance(out, Url) and shelf_at(out).exists())
+    if counts.total() and not begun:
+        raise UsageError(
+            f"nothing has been done in {display(out)} yet; check --out, or begin without --status."
+        )
     return ExitCode.SOME_FAILED if counts["failed"] or counts["left"] else ExitCode.DONE
+
+
+def _is_there(folder: Place) -> bool:
+    """Whether a folder is there, where it costs nothing to ask."""
+    return isinstance(folder, Path) and os.path.lexists(folder)
 
 
 def _status_of(
@@ -51,5 +72,5 @@ def _status_of(
     try:
         done = is_done(task.job, task.options, worker.separator_of(task.options))
     except AudiosepError as error:
-        return "failed", with_path(task.job, error)
+        return "failed", with_path(task, error)
     return ("done" if done else "left"), None

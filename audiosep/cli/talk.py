@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -69,7 +70,9 @@ class Talk:
         self.aside(f"audiosep: {text}")
 
     def _may_draw(self) -> bool:
-        return not self.quiet and not self.json_lines and sys.stderr.isatty()
+        # On POSIX, a terminal that nobody names can do as little as a dumb one.
+        can_move = os.environ.get("TERM", "dumb" if os.name == "posix" else "") != "dumb"
+        return not self.quiet and not self.json_lines and can_move and sys.stderr.isatty()
 
     @contextmanager
     def progress(self, title: str) -> Iterator[Progress]:

@@ -12,7 +12,7 @@ from audiosep.io.urls import Place
 if TYPE_CHECKING:
     from audiosep.cli.split import SplitOptions
 
-__all__ = ["Outcome", "Task", "entry_of"]
+__all__ = ["Outcome", "Task", "entry_of", "name_of"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +33,8 @@ class Task:
         Why it cannot be done, where that is known.
     kind : str
         Of the problem, as in a journal.
+    where : str
+        Which row of a manifest it is, in words.
     """
 
     job: Job | RemoteJob
@@ -41,6 +43,7 @@ class Task:
     key: str = ""
     problem: str = ""
     kind: str = "usage"
+    where: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,10 +74,15 @@ class Outcome:
     noted: list[tuple[bool, str]] = field(default_factory=list)
 
 
+def name_of(job: Job | RemoteJob) -> str:
+    """What a recording is called where people read it."""
+    return job.called or display(job.source)
+
+
 def entry_of(job: Job | RemoteJob, status: str, **entries: Any) -> dict[str, Any]:
-    """What ``--json`` prints of a recording."""
+    """What ``--json`` prints of a recording; paths in it are as they are, not as they are shown."""
     base: dict[str, Any] = {
-        "input": display(job.source),
+        "input": job.called or str(job.source),
         "status": status,
         "stems": {},
         "files": {},

@@ -11,7 +11,7 @@ from audiosep.errors import UsageError
 if TYPE_CHECKING:
     from audiosep.methods.base import Quality
 
-__all__ = ["components_from", "examples_of", "quality_from"]
+__all__ = ["components_from", "examples_of", "kept_from", "quality_from"]
 
 _SUFFIX = ".safetensors"
 
@@ -68,3 +68,19 @@ def components_from(text: str | None) -> int | str | None:
         return int(text)
     except ValueError:
         raise UsageError(f"--components {text!r} is no number; use one, or auto.") from None
+
+
+def kept_from(text: str | None) -> tuple[str, ...]:
+    """Names of stems, from ``A,B``; each once.
+
+    Raises
+    ------
+    UsageError
+        If there are none.
+    """
+    if text is None:
+        return ()
+    names = tuple(dict.fromkeys(filter(None, map(str.strip, text.split(",")))))
+    if not names:
+        raise UsageError(f"--keep {text!r} names no stem; write its name, such as drums.")
+    return names

@@ -66,7 +66,7 @@ def _separated_in(argument: Path) -> Iterator[Path]:
 
 def _entry(folder: Path, mixture: Path | None) -> dict[str, Any]:
     entry: dict[str, Any] = {
-        "folder": display(folder),
+        "folder": str(folder),
         "status": "broken",
         "n_files": 0,
         "null_test_db": None,
@@ -100,4 +100,4 @@ def _line(entry: dict[str, Any]) -> str:
         words = "as written, and they add up to the recording exactly"
     else:
         words = f"as written, and they add up to the recording to {null:.0f} dB"
-    return f"{entry['folder']}: {entry['n_files']} files are {words}"
+    return f"{display(entry['folder'])}: {entry['n_files']} files are {words}"

@@ -25,6 +25,8 @@ OPTION_OF = {
     "format": "--format",
     "start": "--start",
     "duration": "--duration",
+    "stream": "--stream",
+    "max_duration": "--max-duration",
 }
 """What the library calls a parameter, and the option it is typed as."""
 

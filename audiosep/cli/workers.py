@@ -14,9 +14,10 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Protocol
 
-from audiosep.cli.one import PROGRAM_BYTES, Worker, memory_of
+from audiosep.cli.one import PROGRAM_BYTES, Worker
 from audiosep.cli.processes import Helper, end_all
 from audiosep.cli.remote import about
+from audiosep.cli.settings import memory_of
 from audiosep.cli.tasks import Outcome, Task, entry_of
 from audiosep.errors import AudiosepError, Cancelled, ExitCode
 from audiosep.io.naming import display

@@ -143,7 +143,8 @@ def _files(place: Path, stems: Any) -> dict[str, Path]:
 
 
 def _is_inside(file: str) -> bool:
-    return Path(file).name == file and file not in ("", "..") and file.isprintable()
+    fits = 0 < len(file) < 256 and file != ".."
+    return fits and Path(file).name == file and file.isprintable()
 
 
 def _about(stems: Mapping[str, Path]) -> AudioInfo | None:

@@ -73,7 +73,10 @@ def readable_formats() -> tuple[str, frozenset[str]]:
     """Version of libsndfile, and its words for the formats that it knows."""
     import soundfile
 
-    return soundfile.__libsndfile_version__, frozenset(soundfile.available_formats())
+    known = set(soundfile.available_formats())
+    if "OPUS" in soundfile.available_subtypes("OGG"):  # no format of its own
+        known.add("Opus")
+    return soundfile.__libsndfile_version__, frozenset(known)
 
 
 def subtype_for(bits: Bits) -> str:

@@ -11,12 +11,18 @@ from typing import Any
 
 from audiosep.errors import DamagedAudioError, InputError
 from audiosep.io.formats import Bits, bits_of_subtype
+from audiosep.io.patched import PatchedFile
+from audiosep.io.quiet import without_notes
+from audiosep.io.riff import audio_bytes
 from audiosep.types import MAX_SAMPLE_RATE, MIN_SAMPLE_RATE
 
 __all__ = [
     "SEEKABLE",
     "AudioInfo",
+    "DecodingError",
     "about_file",
+    "check_is_file",
+    "check_rate",
     "info",
     "open_file",
     "reason_of",
@@ -25,7 +31,7 @@ __all__ = [
 ]
 
 _UNKNOWN_LENGTH = 1 << 62  # libsndfile says 2^63 - 1 where the header of a stream has no length
-_NEEDS_OTHER_DECODER = {".m4a", ".mp4", ".aac", ".wma", ".ac3", ".mov", ".mkv", ".webm"}
+_CHUNKED = (b"RIFF", b"RF64", b"FORM", b"fLaC", b"OggS", b"riff", b"caff")
 
 SEEKABLE = frozenset({"WAV", "WAVEX", "RF64", "W64", "AIFF", "CAF", "FLAC", "AU"})
 """Formats in which a sample is found exactly without decoding all before it."""
@@ -64,12 +70,25 @@ class AudioInfo:
         return self.n_samples / self.sr
 
 
-def _check_is_file(path: Path) -> None:
+class DecodingError(Exception):
+    """What comes next in a file cannot be decoded; the message is the decoder's."""
+
+
+def check_is_file(path: Path) -> None:
+    """Make sure that there is a file that may be read, before anything waits for it.
+
+    Raises
+    ------
+    InputError
+        If there is none; the message does not repeat the path.
+    """
     try:
         status = path.stat()
     except FileNotFoundError:
         if path.is_symlink():
-            raise InputError("is a link that points nowhere.") from None
+            raise InputError(
+                "is a link that points nowhere; restore the file that it names."
+            ) from None
         raise InputError("does not exist.") from None
     except PermissionError:
         raise InputError("may not be read: permission denied.") from None
@@ -77,17 +96,22 @@ def _check_is_file(path: Path) -> None:
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(f"cannot be opened: {reason}.") from None
     if stat.S_ISDIR(status.st_mode):
-        raise InputError("is a directory, not a recording.")
+        raise InputError("is a directory, not a recording; name the recordings in it.")
     if not stat.S_ISREG(status.st_mode):
-        raise InputError("is not a regular file.")
+        raise InputError(
+            "is not a regular file but a pipe or a device; copy what it gives into a file."
+        )
     if status.st_size == 0:
-        raise InputError("is empty (0 bytes).")
+        raise InputError("is empty (0 bytes); copy it again, or restore it from a backup.")
     if not os.access(path, os.R_OK):
         raise InputError("may not be read: permission denied.")
 
 
 def open_file(path: Path) -> Any:
-    """Open a sound file, recognised by content.
+    """Open a sound file with libsndfile, recognised by content.
+
+    Where the header of a recording is wrong about how much follows it, so that nothing or less
+    could be read, it is read as if it were right.
 
     Raises
     ------
@@ -96,10 +120,11 @@ def open_file(path: Path) -> Any:
     """
     import soundfile
 
-    _check_is_file(path)
+    check_is_file(path)
     try:
         # Bytes, because names need not be valid text on every system.
-        return soundfile.SoundFile(os.fsencode(path))
+        with without_notes():
+            file = soundfile.SoundFile(_as_file(path))
     except TypeError:
         # soundfile goes by this one ending, and wants rate and channels for what has no header.
         raise InputError(
@@ -107,24 +132,69 @@ def open_file(path: Path) -> Any:
             "convert it to WAV."
         ) from None
     except soundfile.LibsndfileError as error:
-        if path.suffix.lower() in _NEEDS_OTHER_DECODER:
-            raise InputError(
-                f"is {path.suffix.lower()} audio, which is not supported; convert it to WAV or "
-                "FLAC first."
-            ) from None
-        with path.open("rb") as file:
-            start = file.read(4)
-        if start in (b"RIFF", b"RF64", b"FORM", b"fLaC", b"OggS", b"riff", b"caff"):
+        mended = _with_length(path)
+        if mended is not None:
+            return mended
+        with path.open("rb") as source:
+            start = source.read(4)
+        if start in _CHUNKED:
             raise DamagedAudioError(
                 f"has a damaged header ({reason_of(error)}); restore it from a backup."
             ) from None
-        raise InputError(f"is not audio that can be read ({reason_of(error)}).") from None
+        raise InputError(
+            f"is not audio that can be read ({reason_of(error)}); if it is a recording, convert it "
+            "to WAV or FLAC."
+        ) from None
+    if file.frames == 0:
+        mended = _with_length(path)
+        if mended is not None:
+            file.close()
+            return mended
+    return file
+
+
+def _as_file(path: Path) -> bytes:
+    """Name of a file for libsndfile, which takes a dash for a stream."""
+    name = os.fsencode(path)
+    return b"./-" if name == b"-" else name
+
+
+def _with_length(path: Path) -> Any:
+    """Open a file with the length that its header should give; None where that is no help."""
+    import soundfile
+
+    found = audio_bytes(path)
+    if found is None or found.promised is None or not found.held:
+        return None
+    if found.promised and not found.missing:
+        return None
+    patched = PatchedFile(path, found.size_at, found.size_field(found.held))
+    try:
+        return soundfile.SoundFile(patched)
+    except soundfile.LibsndfileError:
+        patched.close()
+        return None
 
 
 def reason_of(error: Exception) -> str:
     """What libsndfile says, without its decoration."""
     text = getattr(error, "error_string", None) or str(error)
     return str(text).strip().removeprefix("Error : ").rstrip(".")
+
+
+def check_rate(sr: int) -> None:
+    """Make sure that a sample rate can be.
+
+    Raises
+    ------
+    DamagedAudioError
+        If not.
+    """
+    if not MIN_SAMPLE_RATE <= sr <= MAX_SAMPLE_RATE:
+        raise DamagedAudioError(
+            f"has an implausible sample rate of {sr} Hz; its header is damaged: restore it from a "
+            "backup."
+        )
 
 
 def about_file(path: Path, file: Any) -> AudioInfo:
@@ -135,10 +205,7 @@ def about_file(path: Path, file: Any) -> AudioInfo:
     DamagedAudioError
         If its sample rate cannot be.
     """
-    if not MIN_SAMPLE_RATE <= file.samplerate <= MAX_SAMPLE_RATE:
-        raise DamagedAudioError(
-            f"has an implausible sample rate of {file.samplerate} Hz; its header is damaged."
-        )
+    check_rate(file.samplerate)
     return AudioInfo(
         path=path,
         format=file.format,
@@ -150,13 +217,15 @@ def about_file(path: Path, file: Any) -> AudioInfo:
     )
 
 
-def info(path: str | os.PathLike[str]) -> AudioInfo:
+def info(path: str | os.PathLike[str], *, stream: int | None = None) -> AudioInfo:
     """Read what the header of a recording says.
 
     Parameters
     ----------
     path : path-like
         A sound file.
+    stream : int >= 1, optional
+        Which of several audio tracks.
 
     Returns
     -------
@@ -167,9 +236,11 @@ def info(path: str | os.PathLike[str]) -> AudioInfo:
     InputError
         If it cannot be read as audio; the message does not repeat the path.
     """
-    where = Path(os.fspath(path))
-    with open_file(where) as file:
-        return about_file(where, file)
+    from audiosep.io.decoders import open_decoder
+
+    decoder = open_decoder(Path(os.fspath(path)), stream)
+    decoder.close()
+    return decoder.info
 
 
 def state_of(path: Path) -> tuple[int, ...] | None:

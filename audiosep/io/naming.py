@@ -23,6 +23,7 @@ __all__ = [
     "find_inputs",
     "is_recording_name",
     "job_of",
+    "may_be_read",
     "plan_folders",
     "track_name",
 ]
@@ -32,6 +33,7 @@ SUFFIXES = frozenset(
     for ending in (
         *("wav", "wave", "rf64", "w64", "aif", "aiff", "aifc", "caf"),
         *("flac", "ogg", "oga", "opus", "mp3", "au", "snd"),
+        *("m4a", "m4b", "aac", "wma", "ac3", "mka", "wv", "ape", "tta", "dsf"),  # extra formats
     )
 )
 """Name endings by which recordings are found in a folder; a file named alone may have any."""
@@ -46,10 +48,22 @@ _MAX_NAME_BYTES = 200  # leaves room below the usual limit of 255 for "-2" and t
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """One recording to separate and the folder for its stems."""
+    """One recording to separate and the folder for its stems.
+
+    Parameters
+    ----------
+    source, folder : Path
+        The recording, and where its stems go.
+    called : str
+        What the recording is called where its path says nothing, as of what came through a pipe.
+    note : str
+        What else the record shall say.
+    """
 
     source: Path
     folder: Path
+    called: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,13 +72,14 @@ class RemoteJob:
 
     source: Place
     folder: Place
+    called: str = ""
 
 
-def job_of(source: Place, folder: Place) -> Job | RemoteJob:
+def job_of(source: Place, folder: Place, called: str = "") -> Job | RemoteJob:
     """Job of a recording and a folder, wherever they are."""
     if isinstance(source, Url) or isinstance(folder, Url):
-        return RemoteJob(source=source, folder=folder)
-    return Job(source=source, folder=folder)
+        return RemoteJob(source=source, folder=folder, called=called)
+    return Job(source=source, folder=folder, called=called)
 
 
 def display(path: Place | str) -> str:
@@ -94,7 +109,7 @@ def find_inputs(arguments: Sequence[Path]) -> list[Path]:
             entries = sorted(argument.iterdir())
         except OSError as error:
             raise InputError(f"{display(argument)} cannot be listed: {error.strerror}.") from None
-        inside = [e for e in entries if is_recording_name(e) and not _is_folder(e)]
+        inside = [e for e in entries if is_recording_name(e) and may_be_read(e)]
         if not inside:
             raise InputError(
                 f"{display(argument)} is a folder without recordings; those in folders below it "
@@ -102,6 +117,14 @@ def find_inputs(arguments: Sequence[Path]) -> list[Path]:
             )
         found += inside
     return each_once(found)
+
+
+def may_be_read(path: Path) -> bool:
+    """Whether it is a file, or a link that leads nowhere, which is reported when it is opened."""
+    try:
+        return path.is_file() or not path.exists()
+    except OSError:  # reported, too
+        return True
 
 
 def is_recording_name(path: PurePath | Url) -> bool:

@@ -13,7 +13,21 @@ from pathlib import Path
 from audiosep.errors import OutputError, RefusedError
 from audiosep.io.naming import display
 
-__all__ = ["beside", "check_writable", "move_run", "sync_folder", "why"]
+__all__ = [
+    "HELD_PREFIX",
+    "NEW_PREFIX",
+    "beside",
+    "check_writable",
+    "move_run",
+    "sync_folder",
+    "why",
+]
+
+HELD_PREFIX = ".audiosep-"
+"""How temporary folders of unfinished stems begin: one that nobody holds was left by the dead."""
+
+NEW_PREFIX = ".audiosep.new-"
+"""How they begin in the moment between being made and being held."""
 
 
 def check_writable(folder: Path) -> None:
@@ -56,9 +70,13 @@ def beside(place: Path) -> Iterator[Path]:
     with ExitStack() as stack:
         try:
             place.parent.mkdir(parents=True, exist_ok=True)
-            folder = Path(tempfile.mkdtemp(prefix=".audiosep-", dir=place.parent))
-            stack.callback(shutil.rmtree, folder, ignore_errors=True)
-            _hold(folder, stack)
+            made = Path(tempfile.mkdtemp(prefix=NEW_PREFIX, dir=place.parent))
+            folder = made.with_name(HELD_PREFIX + made.name.removeprefix(NEW_PREFIX))
+            for path in (made, folder):
+                stack.callback(shutil.rmtree, path, ignore_errors=True)
+            _hold(made, stack)
+            # Only now, when it is held: nobody may find it and think that its maker died.
+            made.rename(folder)
             # What mkdtemp makes is closed to others; a folder inside has the modes of any new
             # folder, and may become the place itself.
             new = folder / "new"

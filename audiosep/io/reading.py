@@ -1,27 +1,23 @@
-"""Recordings in: WAV, RF64, W64, AIFF, CAF, FLAC, OGG, Opus and MP3, recognised by content."""
+"""Recordings in, recognised by content: in memory, or looked through from end to end."""
 
 from __future__ import annotations
 
-import math
 import os
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from audiosep.errors import DamagedAudioError, InputError, ParameterError, RefusedError
-from audiosep.io.header import SEEKABLE, AudioInfo, about_file, open_file, reason_of, state_of
-from audiosep.io.riff import missing_bytes
+from audiosep.errors import InputError, RefusedError
+from audiosep.io.header import AudioInfo
+from audiosep.io.passes import pass_through
+from audiosep.io.read_options import AS_IT_IS, ReadOptions
 from audiosep.types import LOUDEST, Audio
 
 __all__ = ["Recording", "Scan", "open_recording", "read", "scan_recording"]
-
-_BLOCK_SAMPLES = 1 << 14  # short, because damage is found to within a block
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -36,65 +32,14 @@ class Recording:
         What its header says.
     warnings : tuple of str
         What was wrong with it, in sentences.
+    is_damaged : bool
+        Whether it is cut or corrupted.
     """
 
     audio: Audio
     info: AudioInfo
     warnings: tuple[str, ...] = ()
-
-
-def _blocks(file: Any, first: int, n_wanted: int | None) -> Iterator[np.ndarray[Any, Any]]:
-    """Blocks of shape (samples, channels): never as many as a header claims at once."""
-    import soundfile
-
-    got = 0
-    left_out = 0 if file.format in SEEKABLE else first
-    if first and not left_out:
-        try:
-            file.seek(first)
-        except soundfile.LibsndfileError as error:
-            raise DamagedAudioError(
-                f"cannot be read from {first / file.samplerate:g} s on ({reason_of(error)}); it is "
-                "damaged or shorter than its header says."
-            ) from None
-    # soundfile seeks after every read of a seekable file, and that fails where the header has a
-    # wrong length or none.
-    file.seekable = lambda: False
-    while n_wanted is None or got < n_wanted:
-        n = _BLOCK_SAMPLES if n_wanted is None else min(_BLOCK_SAMPLES, n_wanted - got)
-        if left_out:
-            n = min(_BLOCK_SAMPLES, left_out)
-        try:
-            block = file.read(n, dtype="float32", always_2d=True)
-        except soundfile.LibsndfileError as error:
-            seconds = (first - left_out + got) / file.samplerate
-            good = math.floor(100 * got / file.samplerate) / 100
-            rescue = f", or take the good part with --duration {good:g}" if good else ""
-            raise DamagedAudioError(
-                f"is damaged after {seconds:.2f} s ({reason_of(error)}); restore it from a "
-                f"backup{rescue}."
-            ) from None
-        if len(block) == 0:
-            return
-        if left_out:
-            left_out -= len(block)
-            continue
-        _check_finite(block, first + got, file.samplerate)
-        got += len(block)
-        yield block
-
-
-def _check_finite(block: np.ndarray[Any, Any], first: int, sr: int) -> None:
-    with np.errstate(invalid="ignore"):  # infinity minus infinity
-        total = block.sum(dtype=np.float64)
-    if np.isfinite(total):
-        return
-    index, channel = np.argwhere(~np.isfinite(block))[0]
-    raise InputError(
-        f"cannot be used: sample {first + index} of channel {channel + 1} "
-        f"(at {(first + index) / sr:.3f} s) is {block[index, channel]}; repair it, for example in "
-        "an audio editor."
-    )
+    is_damaged: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -117,6 +62,12 @@ class Scan:
         The samples, unless there are more than were to be kept.
     warnings : tuple of str
         What was wrong with it, in sentences.
+    is_damaged : bool
+        Whether it is cut or corrupted.
+    gaps : tuple of (int, int)
+        Samples of the file that cannot be decoded and are silent: the first, the first behind.
+    options : ReadOptions
+        How it was read.
     """
 
     info: AudioInfo
@@ -126,6 +77,9 @@ class Scan:
     state: tuple[int, ...]
     audio: Audio | None
     warnings: tuple[str, ...] = ()
+    is_damaged: bool = False
+    gaps: tuple[tuple[int, int], ...] = ()
+    options: ReadOptions = AS_IT_IS
 
 
 def open_recording(
@@ -134,6 +88,7 @@ def open_recording(
     start: float = 0.0,
     duration: float | None = None,
     n_most: int | None = None,
+    options: ReadOptions = AS_IT_IS,
 ) -> Recording:
     """Read a recording, or a part of it, and tell what is wrong with it.
 
@@ -147,6 +102,8 @@ def open_recording(
         Seconds to read; by default to the end.
     n_most : int, optional
         More samples than this are refused: whoever asks has no memory for them.
+    options : ReadOptions
+        What to do with what is damaged.
 
     Returns
     -------
@@ -158,11 +115,11 @@ def open_recording(
         If it is missing, empty, no audio, has NaN or infinite samples, or `start` is behind its
         end.
     DamagedAudioError
-        If decoding fails on the way.
+        If decoding fails on the way, or it is cut and that is to be refused.
     ParameterError
         If `start` or `duration` is out of range.
     RefusedError
-        If there are more than `n_most` samples.
+        If there are more than `n_most` samples, or more than may be.
     """
     blocks: deque[npt.NDArray[np.float32]] = deque()
     n_got = 0
@@ -177,9 +134,15 @@ def open_recording(
                 "parts with --start and --duration."
             )
 
-    about, _, notes, _ = _read_through(Path(os.fspath(path)), start, duration, take)
-    audio = Audio(samples=_gathered(blocks, n_got), sr=about.sr)
-    return Recording(audio=audio, info=about, warnings=notes)
+    found = pass_through(
+        Path(os.fspath(path)), take, start=start, duration=duration, options=options
+    )
+    return Recording(
+        audio=Audio(samples=_gathered(blocks, n_got), sr=found.info.sr),
+        info=found.info,
+        warnings=(*found.damage, *found.notes),
+        is_damaged=bool(found.damage),
+    )
 
 
 def scan_recording(
@@ -188,12 +151,13 @@ def scan_recording(
     start: float = 0.0,
     duration: float | None = None,
     n_kept: int = 0,
+    options: ReadOptions = AS_IT_IS,
 ) -> Scan:
     """Read a recording of any length from end to end, and keep its samples only if it is short.
 
     Parameters
     ----------
-    path, start, duration
+    path, start, duration, options
         As for :func:`open_recording`.
     n_kept : int >= 0
         Up to so many samples are kept.
@@ -204,7 +168,7 @@ def scan_recording(
 
     Raises
     ------
-    InputError, DamagedAudioError, ParameterError
+    InputError, DamagedAudioError, ParameterError, RefusedError
         As for :func:`open_recording`.
     """
     blocks: deque[npt.NDArray[np.float32]] = deque()
@@ -225,69 +189,24 @@ def scan_recording(
         else:
             blocks.clear()
 
-    about, first, notes, state = _read_through(Path(os.fspath(path)), start, duration, take)
+    found = pass_through(
+        Path(os.fspath(path)), take, start=start, duration=duration, options=options
+    )
     audio = None
     if n_got <= n_kept:
-        audio = Audio(samples=_gathered(blocks, n_got), sr=about.sr)
+        audio = Audio(samples=_gathered(blocks, n_got), sr=found.info.sr)
     return Scan(
-        info=about,
-        first=first,
+        info=found.info,
+        first=found.first,
         n_samples=n_got,
         peak=peak,
-        state=state,
+        state=found.state,
         audio=audio,
-        warnings=notes,
+        warnings=(*found.damage, *found.notes),
+        is_damaged=bool(found.damage),
+        gaps=found.gaps,
+        options=options,
     )
-
-
-def _read_through(
-    where: Path,
-    start: float,
-    duration: float | None,
-    take: Callable[[npt.NDArray[np.float32], int], None],
-) -> tuple[AudioInfo, int, tuple[str, ...], tuple[int, ...]]:
-    """Give out all blocks of a recording.
-
-    Returns its header, its first sample, what is wrong with it and the state of the file.
-    """
-    if not 0.0 <= start < math.inf or not (duration is None or 0.0 < duration < math.inf):
-        raise ParameterError(
-            f"start {start} must not be negative, duration {duration} must be above 0, and both "
-            "finite."
-        )
-    notes: list[str] = []
-    with open_file(where) as file:
-        before = state_of(where)
-        about = about_file(where, file)
-        first = round(start * about.sr)
-        if first and first >= about.n_samples > 0:
-            raise InputError(
-                f"ends at {about.duration:.2f} s, before the start of {start:g} s; use an earlier "
-                "--start."
-            )
-        n_wanted = None if duration is None else max(1, round(duration * about.sr))
-        n_got = 0
-        for block in _blocks(file, first, n_wanted):
-            n_got += len(block)
-            take(block, about.sr)
-        expected = about.n_samples - first
-        if n_wanted is not None:
-            expected = min(expected, n_wanted)
-    if before is None or state_of(where) != before:
-        raise InputError("changed while it was read; try again when nothing writes to it.")
-    if n_got == 0:
-        raise InputError("holds no audio: 0 samples behind the header.")
-    missing = missing_bytes(where)
-    if missing:
-        bytes_per_sample = max(1, about.n_channels * _sample_bytes(about.subtype))
-        lost = missing / bytes_per_sample / about.sr
-        notes.append(f"the file ends early: {lost:.2f} s that its header promises are missing.")
-    elif n_got < expected:
-        notes.append(
-            f"the file ends early: the header says {about.n_samples / about.sr:.2f} s, "
-            f"{(first + n_got) / about.sr:.2f} s could be decoded."
-        )
-    return about, first, tuple(notes), before
 
 
 def _gathered(blocks: deque[npt.NDArray[np.float32]], n_samples: int) -> npt.NDArray[np.float32]:
@@ -301,12 +220,12 @@ def _gathered(blocks: deque[npt.NDArray[np.float32]], n_samples: int) -> npt.NDA
     return samples
 
 
-def _sample_bytes(subtype: str) -> int:
-    return {"PCM_16": 2, "PCM_24": 3, "PCM_32": 4, "FLOAT": 4, "DOUBLE": 8}.get(subtype, 1)
-
-
 def read(
-    path: str | os.PathLike[str], *, start: float = 0.0, duration: float | None = None
+    path: str | os.PathLike[str],
+    *,
+    start: float = 0.0,
+    duration: float | None = None,
+    options: ReadOptions = AS_IT_IS,
 ) -> Audio:
     """Read a recording at its own rate, with all its channels, at its own level.
 
@@ -318,6 +237,8 @@ def read(
         First second to read.
     duration : float > 0, optional
         Seconds to read; by default to the end.
+    options : ReadOptions
+        What to do with what is damaged.
 
     Returns
     -------
@@ -330,15 +251,17 @@ def read(
         If it cannot be used; the message starts with the path.
     ParameterError
         If `start` or `duration` is out of range.
+    RefusedError
+        If it is longer than may be.
 
     Warns
     -----
     UserWarning
-        If the file ends early.
+        If the file is damaged, or its name promises another format.
     """
     try:
-        recording = open_recording(path, start=start, duration=duration)
-    except InputError as error:
+        recording = open_recording(path, start=start, duration=duration, options=options)
+    except (InputError, RefusedError) as error:
         raise type(error)(f"{Path(os.fspath(path))} {error}") from None
     for note in recording.warnings:
         warnings.warn(f"{Path(os.fspath(path))}: {note}", stacklevel=2)

@@ -54,7 +54,8 @@ def _content(file: Path) -> bytes:
     if not stat.S_ISREG(about.st_mode):
         raise InputError("it is no file; give a score.")
     with file.open("rb") as handle:
-        content = handle.read(_MAX_BYTES + 1)
+        # Room is made for what is asked for, whatever there is.
+        content = handle.read(min(about.st_size, _MAX_BYTES) + 1)
     if not content:
         raise InputError(f"the score is empty; give {_FORMATS}.")
     most = _MAX_MIDI_BYTES if content.startswith(b"MThd") else _MAX_BYTES

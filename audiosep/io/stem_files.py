@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from audiosep.io.naming import display
 from audiosep.io.stem_writer import create_file, sync_file
 from audiosep.types import LOUDEST
 
-__all__ = ["copy_stem", "fits_range", "full_scale", "read_stem", "write_stem"]
+__all__ = ["copy_stem", "fits_range", "full_scale", "read_stem", "stem_blocks", "write_stem"]
 
 _BLOCK_SAMPLES = 1 << 17
 
@@ -87,6 +88,34 @@ def read_stem(path: Path, *, bits: Bits, sr: int, n_channels: int, n_samples: in
     InputError
         If it is no such file.
     """
+    values = np.empty((n_samples, n_channels), dtype=_DTYPES[bits])
+    at = 0
+    for block in stem_blocks(path, bits=bits, sr=sr, n_channels=n_channels, n_samples=n_samples):
+        values[at : at + len(block)] = block
+        at += len(block)
+    return values
+
+
+def stem_blocks(
+    path: Path, *, bits: Bits, sr: int, n_channels: int, n_samples: int
+) -> Iterator[npt.NDArray[Any]]:
+    """Read the samples of a stem as they are stored, a few at a time.
+
+    Parameters
+    ----------
+    path, bits, sr, n_channels, n_samples
+        As for :func:`read_stem`.
+
+    Yields
+    ------
+    np.ndarray [shape=(some, n_channels), dtype=int16, int32 or float32]
+        Consecutive; used again for the next ones. `n_samples` in all.
+
+    Raises
+    ------
+    InputError
+        If it is no such file.
+    """
     import soundfile
 
     try:
@@ -100,16 +129,23 @@ def read_stem(path: Path, *, bits: Bits, sr: int, n_channels: int, n_samples: in
                     f"{display(path)} is not the stem that was written: it has (rate, channels, "
                     f"samples, type) {found} instead of {wanted}."
                 )
-            values = file.read(dtype=_DTYPES[bits], always_2d=True)
+            room = np.empty((min(n_samples, _BLOCK_SAMPLES), n_channels), dtype=_DTYPES[bits])
+            at = 0
+            while at < n_samples:
+                block = file.read(out=room[: n_samples - at], always_2d=True)
+                if not len(block):
+                    raise InputError(f"{display(path)} ends after {at} of {n_samples} samples.")
+                at += len(block)
+                yield _checked(block, path, bits)
     except (soundfile.LibsndfileError, OSError) as error:
         raise InputError(f"{display(path)} cannot be read: {_why(error)}.") from None
-    if len(values) != n_samples:
-        raise InputError(f"{display(path)} ends after {len(values)} of {n_samples} samples.")
+
+
+def _checked(values: npt.NDArray[Any], path: Path, bits: Bits) -> npt.NDArray[Any]:
     if bits == 24:  # libsndfile puts fewer bits at the upper end of the word
         values >>= 8
     # Written so that it is false for what is not a number, too.
-    usual = bits != "float" or not values.size
-    if not (usual or -LOUDEST <= values.min() <= values.max() <= LOUDEST):
+    if bits == "float" and not -LOUDEST <= values.min() <= values.max() <= LOUDEST:
         raise InputError(f"{display(path)} holds samples that are no numbers.")
     return values
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import os
 import stat
 import zipfile
@@ -11,6 +12,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import numpy.typing as npt
@@ -167,6 +169,8 @@ def _from_arrays(path: Path, K: int, n_frames: int) -> dict[int, FloatArray]:
         with zipfile.ZipFile(path) as archive:
             # What is small in the file may be enormous in memory.
             size = archive.getinfo(f"{_NPZ_NAME}.npy").file_size
+            with archive.open(f"{_NPZ_NAME}.npy") as member:
+                _check_promise(member, size)
         if size > _HEADER_BYTES + 8 * K * n_frames:
             raise InputError(f"{display(path)}: {_NPZ_NAME} are more than {K} x {n_frames}.")
         with np.load(path, allow_pickle=False) as content:
@@ -189,6 +193,19 @@ def _from_arrays(path: Path, K: int, n_frames: int) -> dict[int, FloatArray]:
             f"({K}, {n_frames})."
         )
     return dict(enumerate(values.astype(np.float64)))
+
+
+def _check_promise(member: IO[bytes], size: int) -> None:
+    """Refuse an array that says it is larger than its file: room would be made for it."""
+    version = np.lib.format.read_magic(member)
+    if version == (1, 0):
+        shape, _, dtype = np.lib.format.read_array_header_1_0(member)
+    elif version == (2, 0):
+        shape, _, dtype = np.lib.format.read_array_header_2_0(member)
+    else:
+        raise ValueError
+    if math.prod(shape) * dtype.itemsize > size:
+        raise ValueError
 
 
 def _from_table(path: Path, names: Sequence[str], n_frames: int) -> dict[int, FloatArray]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from audiosep.errors import DamagedAudioError, InputError
-from audiosep.io.header import SEEKABLE, AudioInfo, info, open_file
+from audiosep.io.decoders import Decoder, Salvager, open_decoder
+from audiosep.io.header import AudioInfo, DecodingError, info
+from audiosep.io.passes import finite
+from audiosep.io.read_options import AS_IT_IS, ReadOptions
 from audiosep.io.reading import Scan
 from audiosep.types import Audio
 
@@ -36,6 +38,10 @@ class FileTape:
         Largest absolute sample.
     kept_s : float >= 0
         Seconds that are kept of what was read last.
+    options : ReadOptions
+        How it is read.
+    gaps : tuple of (int, int)
+        What of the file cannot be decoded and is silent, where it was salvaged.
     """
 
     def __init__(
@@ -47,20 +53,31 @@ class FileTape:
         n_samples: int,
         peak: float,
         kept_s: float = 12.0,
+        options: ReadOptions = AS_IT_IS,
+        gaps: tuple[tuple[int, int], ...] = (),
     ) -> None:
         self.sr, self.n_channels = info.sr, info.n_channels
         self.n_samples, self.peak = n_samples, peak
         self._path, self._first = path, first
-        self._exact = info.format in SEEKABLE
+        self._options, self._gaps = options, gaps
+        self._enters = True  # a header without a length may make that impossible
         self._kept_samples = round(kept_s * info.sr)
         self._kept = np.zeros((info.n_channels, 0), dtype=np.float32)
         self._at = 0  # the next sample that the file gives, of the recording
-        self._file: Any = None
+        self._file: Decoder | None = None
 
     @classmethod
     def of(cls, path: Path, scan: Scan) -> FileTape:
         """The recording that was scanned."""
-        return cls(path, scan.info, first=scan.first, n_samples=scan.n_samples, peak=scan.peak)
+        return cls(
+            path,
+            scan.info,
+            first=scan.first,
+            n_samples=scan.n_samples,
+            peak=scan.peak,
+            options=scan.options,
+            gaps=scan.gaps,
+        )
 
     @classmethod
     def of_stem(cls, path: Path, peak: float) -> FileTape:
@@ -97,32 +114,32 @@ class FileTape:
             self._file = None
 
     def _go_to(self, sample: int) -> None:
-        import soundfile
-
         if self._file is None or sample < self._at:
             self.close()
             try:
-                self._file = open_file(self._path)
+                self._file = self._opened()
             except InputError as error:
                 raise type(error)(f"{self._path} {error}") from None
             self._at = -self._first
         gap = sample - self._at
-        if gap and self._exact:
+        if gap and self._enters and self._file.exact:
             try:
                 self._file.seek(self._first + sample)
                 self._at, gap = sample, 0
-            except soundfile.LibsndfileError:  # a header without a length: decode up to there
-                self._exact = False
+            except DecodingError:  # a header without a length: decode up to there
+                self._enters = False
                 self.close()
                 self._go_to(sample)
                 return
-        # soundfile seeks after every read of a seekable file, and that fails where the header has
-        # a wrong length or none.
-        self._file.seekable = lambda: False
         while gap > 0:
             n = min(gap, _BLOCK_SAMPLES)
             self._take(n)
             gap -= n
+
+    def _opened(self) -> Decoder:
+        if not self._gaps:
+            return open_decoder(self._path, self._options.stream)
+        return Salvager(lambda: open_decoder(self._path, self._options.stream), self._gaps)
 
     def _read_into(self, out: npt.NDArray[np.float32]) -> None:
         for first in range(0, out.shape[1], _BLOCK_SAMPLES):
@@ -130,11 +147,10 @@ class FileTape:
             out[:, first : first + n] = self._take(n).T
 
     def _take(self, n: int) -> npt.NDArray[np.float32]:
-        import soundfile
-
+        assert self._file is not None, "a place is gone to before anything is read"
         try:
-            block: npt.NDArray[np.float32] = self._file.read(n, dtype="float32", always_2d=True)
-        except soundfile.LibsndfileError as error:
+            block = self._file.read(n)
+        except DecodingError as error:
             raise DamagedAudioError(
                 f"{self._path} cannot be read any more at {self._at / self.sr:.2f} s ({error}); "
                 "is its disk still there?"
@@ -144,4 +160,4 @@ class FileTape:
                 f"{self._path} changed while it was read; try again when nothing writes to it."
             )
         self._at += n
-        return block
+        return block if self._options.fix_nonfinite is None else finite(block)

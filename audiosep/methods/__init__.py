@@ -44,7 +44,6 @@ LEARNERS: dict[str, str] = {
     "four-stems": "audiosep.methods.four_stems:learn_four_stems",
     "harmonic-percussive": "audiosep.methods.harmonic_percussive:learn_stems",
     "song": "audiosep.methods.four_stems:learn_song",
-    "speech": "audiosep.methods.speech:learn_speech",
     "stems": "audiosep.methods.stems:learn_stems",
     "stereo": "audiosep.methods.stereo:learn_stereo",
     "vocals": "audiosep.methods.vocals:learn_vocals",
@@ -53,8 +52,9 @@ LEARNERS: dict[str, str] = {
 
 LISTENERS: dict[str, str] = {
     "score": "audiosep.methods._score_times:ScoreListener",
+    "speech": "audiosep.methods.speech:SpeechListener",
 }
-"""Methods that must hear all of a long recording, and who listens for them; imported when used."""
+"""Methods that hear long recordings part by part, and who listens for them; imported when used."""
 
 
 def load_method(name: str) -> Method:

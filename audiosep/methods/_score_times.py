@@ -6,6 +6,7 @@ little is kept, before the first chunk is modelled.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -89,6 +90,8 @@ class TimedScore:
 
 class ScoreListener:
     """Hears all of a long recording to align the score with it; see :class:`Listener`."""
+
+    hears_s = math.inf
 
     def __init__(self) -> None:
         self._bands: Bands | None = None

@@ -108,10 +108,13 @@ next is learnt before, and given to the method with every chunk.
 
 
 class Listener(Protocol):
-    """What holds for the whole of a long recording, where excerpts of it do not tell.
+    """What holds for the whole of a long recording, where joined excerpts of it do not tell.
 
-    All chunks are heard, one after the other, before the first of them is modelled.
+    It is heard part by part before the first chunk is modelled: chunk by chunk or, where it is
+    longer than ``hears_s`` seconds, in excerpts of so many seconds in all.
     """
+
+    hears_s: float
 
     def check(self, duration_s: float, settings: MethodSettings) -> None:
         """Refuse, before any work is done, what is too long to be learnt from.

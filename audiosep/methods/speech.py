@@ -14,7 +14,7 @@ References
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -37,10 +37,13 @@ from audiosep.methods._stems_bands import Bands
 from audiosep.methods.base import Learnt, MethodSettings
 from audiosep.types import Progress, SourceModels, Spectrogram, ignore_progress
 
-__all__ = ["SpeechFacts", "learn_speech", "model_speech"]
+__all__ = ["SpeechFacts", "SpeechListener", "model_speech"]
 
 DICTIONARY = "speech"
 NAMES = ("speech", "noise")
+
+HEARS_S = 300.0
+"""Of longer recordings, so much is heard before they are taken apart: excerpts from all over."""
 
 N_GENERIC = 24
 GENERIC_S = 12.8
@@ -87,7 +90,7 @@ def model_speech(
     settings : MethodSettings
         ``examples`` called ``noise`` and ``speech``, both optional: without the one, noise is
         found in the pauses; without the other, speech is that of several talkers, or of
-        ``dictionary``. ``quality``, ``seed``. ``learnt`` by :func:`learn_speech`.
+        ``dictionary``. ``quality``, ``seed``. ``learnt`` by :class:`SpeechListener`.
     progress : callable
         Called as ``progress("separate", fraction)``.
 
@@ -127,38 +130,57 @@ def _notes(note: str, settings: MethodSettings) -> tuple[str, ...]:
     return () if settings.learnt is not None else (note,)
 
 
-def learn_speech(excerpts: Spectrogram, settings: MethodSettings, progress: Progress) -> Learnt:
-    """Train for a long recording once.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Part:
+    """Power in bands of a part of a recording, relative to its own mean magnitude."""
 
-    Parameters
-    ----------
-    excerpts : Spectrogram
-        From all over it.
-    settings, progress
-        As for :func:`model_speech`.
+    power: _Matrix
+    level: float
 
-    Returns
-    -------
-    Learnt
-        With :class:`SpeechFacts`.
 
-    Raises
-    ------
-    UsageError, DictionaryError
-        As :func:`model_speech`.
-    """
-    told = _told(settings.examples)
-    bands = Bands.of(excerpts.n_bins, excerpts.bin_hz)
-    power, level = _power(excerpts, bands)
-    if not power.any():
-        return Learnt(facts=SpeechFacts())
-    listener, noise = _listener(power, told, excerpts, bands, settings)
-    del excerpts  # large, and training takes much
-    ear, note = listener.train(noise, lambda done: progress("separate", done))
-    expected = ear.noise_of(power)
-    return Learnt(
-        facts=SpeechFacts(level=level, trained=ear.trained, expected=expected), notes=(note,)
-    )
+class SpeechListener:
+    """Hears a long recording in bands, and trains for it once; see :class:`Listener`."""
+
+    hears_s = HEARS_S
+
+    def __init__(self) -> None:
+        self._grid: tuple[Spectrogram, Bands] | None = None
+
+    def check(self, duration_s: float, settings: MethodSettings) -> None:  # noqa: ARG002
+        """Refuse examples that it cannot use."""
+        _told(settings.examples)
+
+    def listen(
+        self,
+        spectrogram: Spectrogram,
+        own: slice,
+        settings: MethodSettings,  # noqa: ARG002 - as every listener is called
+    ) -> _Part:
+        """Power of a part of the recording."""
+        bands = Bands.of(spectrogram.n_bins, spectrogram.bin_hz)
+        here = replace(spectrogram, values=spectrogram.values[..., own])
+        if self._grid is None:
+            nothing = np.zeros_like(here.values[..., :1])
+            self._grid = replace(here, values=nothing, n_samples=1), bands
+        power, level = _power(here, bands)
+        return _Part(power=power, level=level if power.any() else 0.0)
+
+    def learn(self, heard: Sequence[_Part], settings: MethodSettings, progress: Progress) -> Learnt:
+        """Train on what was heard, as for a recording that is taken apart at once."""
+        lengths = [len(part.power) for part in heard]
+        level = float(np.average([part.level for part in heard], weights=lengths))
+        if self._grid is None or level == 0.0:
+            return Learnt(facts=SpeechFacts())
+        grid, bands = self._grid
+        power = np.concatenate(
+            [part.power * np.float32((part.level / level) ** 2) for part in heard]
+        )
+        listener, noise = _listener(power, _told(settings.examples), grid, bands, settings)
+        ear, note = listener.train(noise, lambda done: progress("separate", done))
+        expected = ear.noise_of(power)
+        return Learnt(
+            facts=SpeechFacts(level=level, trained=ear.trained, expected=expected), notes=(note,)
+        )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

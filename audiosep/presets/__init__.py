@@ -43,8 +43,6 @@ class Preset:
         empty where it uses none.
     fewest_components : int
         Components that it needs at least, where the number of sources does not say it.
-    follows_voice : bool
-        Whether it looks for a voice, which takes memory.
     gives_onsets : bool
         Whether it hears when which piece was struck.
     chooses : bool
@@ -66,7 +64,6 @@ class Preset:
     most_sources: int = 0
     dictionary: str = ""
     fewest_components: int = 1
-    follows_voice: bool = False
     gives_onsets: bool = False
     chooses: bool = False
     examples: str = ""

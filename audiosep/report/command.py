@@ -30,7 +30,7 @@ _ATOMS = {
     "seed": "--seed",
 }
 _PART = {"start": "--start", "duration": "--duration"}
-_OUTPUT = {"format": "--format", "bits": "--bits", "one_shots": "--one-shots"}
+_OUTPUT = {"format": "--format", "bits": "--bits", "one_shots": "--one-shots", "keep": "--keep"}
 _USUAL = {"quality": "high", "start": 0.0, "format": "wav"}
 """What need not be said."""
 

@@ -178,7 +178,9 @@ def open_finished(place: Path) -> Finished:
 
 def _stem(name: str, entry: dict[str, Any]) -> StemFile:
     file, sha256 = entry["file"], entry["sha256"]
-    if not isinstance(file, str) or Path(file).name != file or file in ("", ".."):
+    if not isinstance(file, str) or not 0 < len(file) < 256:
+        raise ValueError
+    if Path(file).name != file or file == "..":
         raise ValueError
     if not isinstance(sha256, str):
         raise TypeError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Iterator
@@ -25,6 +26,7 @@ from audiosep.io.placing import beside, move_run
 from audiosep.io.stem_files import write_stem
 from audiosep.io.tables import write_arrays, write_table
 from audiosep.loading import load_mixture
+from audiosep.memory import Work
 from audiosep.nmf.divergence import beta_from
 from audiosep.research.component_facts import component_names, describe_components
 from audiosep.research.filtering import filter_channels
@@ -328,8 +330,7 @@ def find_atoms(
         sr,
         start=start,
         duration=duration,
-        n_sources=_WORKING_STEMS,
-        voice=False,
+        work=Work(preset="components", n_stems=_WORKING_STEMS, chunk_s=math.inf),
     )
     notes = []
     with one_blas_thread():

@@ -144,6 +144,10 @@ def _overlap_add(
     for start in range(0, n_fft, hop_length):
         piece = frames[:, start : start + hop_length]
         width = piece.shape[1]
+        if width == hop_length:  # pieces lie side by side
+            rows = out[start : start + n * hop_length].reshape(n, hop_length)
+            rows += piece
+            continue
         steps = np.lib.stride_tricks.sliding_window_view(
             out[start : start + (n - 1) * hop_length + width], width, writeable=True
         )

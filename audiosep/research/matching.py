@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ import numpy.typing as npt
 from audiosep.dictionaries import Dictionary
 from audiosep.dictionary_files import load_dictionary
 from audiosep.loading import load_mixture
+from audiosep.memory import Work
 from audiosep.nmf.divergence import beta_from
 from audiosep.threads import one_blas_thread, resolve_threads
 from audiosep.transform import WINDOW_S, stft
@@ -168,8 +170,7 @@ def match_dictionary(
         sr,
         start=start,
         duration=duration,
-        n_sources=_WORKING_STEMS,
-        voice=False,
+        work=Work(preset="components", n_stems=_WORKING_STEMS, chunk_s=math.inf),
     )
     with one_blas_thread():
         spectrogram = stft(mixture, window_s=window_s, n_threads=settings["n_threads"])

@@ -9,32 +9,44 @@ needed. With another exponent the shares depend on the grouping, and all stems a
 from __future__ import annotations
 
 import os
-import re
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from itertools import count
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from audiosep.errors import RefusedError, UsageError
+from audiosep.errors import UsageError
 from audiosep.factorization_files import FACTORIZATION_NAME, StoredFactorization, save_factorization
 from audiosep.grouping import grouped_models
 from audiosep.io.formats import Bits, Format
 from audiosep.io.naming import display
 from audiosep.io.placing import beside, move_run
-from audiosep.io.stem_files import copy_stem, fits_range, full_scale, write_stem
+from audiosep.io.stem_files import fits_range, full_scale
 from audiosep.io.writing import write_stems
 from audiosep.render import Analysis, render
 from audiosep.research.component_facts import component_energy
 from audiosep.research.filtering import filter_channels
+from audiosep.research.places import free_place
 from audiosep.research.regrouping_plan import Member, Moves, Plan, Wishes, plan_regrouping
-from audiosep.research.separated import SeparatedFolder, level_of, open_separated
-from audiosep.save import RECORD_NAME, digest_of, write_record
+from audiosep.research.separated import (
+    StemSet,
+    level_of,
+    open_separated,
+    open_stem_set,
+    sentences_of,
+)
+from audiosep.research.stem_output import (
+    StemFile,
+    beyond_range,
+    copied_stem,
+    entries_of,
+    written_stem,
+)
+from audiosep.save import RECORD_NAME, digest_of, read_record, write_record
 from audiosep.threads import one_blas_thread, resolve_threads
 from audiosep.types import Audio, Grouping, SourceModels, ignore_progress
 
@@ -43,7 +55,7 @@ __all__ = ["Regrouped", "regroup"]
 _SILENT = 1e-7
 """Frames in which a share stays below this (-140 dB) are left where they are."""
 
-_TINY = 1e-36
+_TINY = np.float32(1e-36)
 _WORKING_RECORDINGS = 5
 """The sum in double precision, the mixture, what is filtered, and what it is."""
 
@@ -75,15 +87,6 @@ class Regrouped:
     record: dict[str, Any]
 
 
-@dataclass(frozen=True, kw_only=True)
-class _File:
-    """A written stem: its file, and what the record says of it."""
-
-    name: str
-    sha256: str
-    level: dict[str, float | None]
-
-
 def regroup(
     folder: str | os.PathLike[str],
     *,
@@ -96,12 +99,13 @@ def regroup(
     """Make other stems of the same components: merge stems, move components, rename stems.
 
     The stems that come out add up to what those that went in do: in integer formats sample for
-    sample, in float up to rounding. `folder` stays as it is.
+    sample, in float up to rounding. `folder` stays as it is. Stems can be merged and renamed by
+    their names whether their components were stored or not.
 
     Parameters
     ----------
     folder : path-like
-        Made by ``audiosep split``, ``audiosep atoms`` or this function.
+        Made by ``audiosep split``, ``audiosep atoms``, ``audiosep paint`` or this function.
     merge : sequence of sequence of (int or str)
         Stems that become one, each given by its name or by the number of a component in it
         (from 1); the first gives its name.
@@ -123,7 +127,7 @@ def regroup(
     Raises
     ------
     InputError
-        If `folder` holds no stems whose components were stored.
+        If `folder` holds no stems, or components are named and none were stored.
     DictionaryError
         If these are damaged.
     UsageError
@@ -136,29 +140,38 @@ def regroup(
     """
     began = time.perf_counter()
     threads = resolve_threads(n_threads)
-    old = open_separated(folder)
     wishes = Wishes(merge=merge, move=move, rename=rename)
-    energy = component_energy(old.stored.templates, old.stored.activations)
-    plan = plan_regrouping(old.stored.grouping, wishes, energy)
-    if plan.notes and not _changes(plan, old.stored.grouping):
+    old, stored = _opened(folder, wishes)
+    grouping = _as_they_are(old) if stored is None else stored.grouping
+    energy = (
+        np.ones(len(old.files))
+        if stored is None
+        else component_energy(stored.templates, stored.activations)
+    )
+    plan = plan_regrouping(grouping, wishes, energy)
+    if plan.notes and not _changes(plan, grouping):
         raise UsageError(f"nothing would change: {' '.join(plan.notes)}")
-    place = _free_place(old.place, out)
-    linear = old.stored.mask_exponent == 1.0
+    place = free_place(old.place, out, _SUFFIX)
+    linear = stored is None or stored.mask_exponent == 1.0
     with beside(place) as new:
+        written: dict[str, StemFile] | None = None
         if linear or not (plan.moves or any(len(parts) > 1 for parts in plan.sums)):
-            written = _shifted(old, plan, new, threads)
-        else:
-            written = None
-        bits, format_ = old.bits, old.format
+            written = _shifted(old, stored, plan, new, threads)
+        bits = old.bits
         warnings: list[str] = []
-        if written is None:  # not linear, or beyond the range of the integers
-            written, bits, warnings = _rendered(old, plan, new, threads)
-            format_ = "wav" if bits == "float" else format_
-        save_factorization(replace(old.stored, grouping=plan.grouping), new / FACTORIZATION_NAME)
-        record = _record(old, plan, wishes, written, bits, warnings, new)
+        if written is None and stored is None:  # beyond the range of the integers
+            written, bits, warnings = _as_floats(old, plan, new, threads)
+        elif written is None and stored is not None:  # that, or not linear
+            written, bits, warnings = _rendered(old, stored, plan, new, threads)
+        assert written is not None, "one of these has written the stems"
+        extras = []
+        if stored is not None:
+            save_factorization(replace(stored, grouping=plan.grouping), new / FACTORIZATION_NAME)
+            extras = [FACTORIZATION_NAME]
+        record = _record(old, plan, wishes, written, bits, warnings, new, extras)
         record["timings_s"] = {"regroup": round(time.perf_counter() - began, 3)}
         write_record(new, record)
-        names = [*(file.name for file in written.values()), FACTORIZATION_NAME, RECORD_NAME]
+        names = [*(file.name for file in written.values()), *extras, RECORD_NAME]
         move_run(new, place, names, [], fresh=True)
     return Regrouped(
         place=place,
@@ -168,33 +181,39 @@ def regroup(
     )
 
 
+def _opened(
+    folder: str | os.PathLike[str], wishes: Wishes
+) -> tuple[StemSet, StoredFactorization | None]:
+    """Open the stems, and their components where there are any, or some are named."""
+    names_only = not wishes.move and all(
+        isinstance(member, str) for members in wishes.merge for member in members
+    )
+    if names_only:
+        files = (read_record(Path(os.fspath(folder))) or {}).get("files")
+        if not isinstance(files, dict) or FACTORIZATION_NAME not in files:
+            return open_stem_set(folder), None
+    old = open_separated(folder)
+    return old, old.stored
+
+
+def _as_they_are(old: StemSet) -> Grouping:
+    """Stems without components: each is one by itself."""
+    n = len(old.files)
+    return Grouping(weights=np.eye(n), names=tuple(old.files), confidence=np.ones(n))
+
+
 # --- places and records -------------------------------------------------------------------------
 
 
-def _free_place(old: Path, out: str | os.PathLike[str] | None) -> Path:
-    """A folder that is not there yet."""
-    if out is None:
-        home = old if old.name not in ("", "..") else old.resolve()
-        stem = re.sub(rf"{_SUFFIX}(-\d+)?$", "", home.name)
-        names = (f"{stem}{_SUFFIX}{'' if n == 1 else f'-{n}'}" for n in count(1))
-        return next(p for name in names if not os.path.lexists(p := home.with_name(name)))
-    place = Path(os.fspath(out))
-    if os.path.lexists(place):
-        raise RefusedError(
-            f"{display(place)} exists already, and nothing is replaced; give a folder that does "
-            "not exist."
-        )
-    return place
-
-
 def _record(
-    old: SeparatedFolder,
+    old: StemSet,
     plan: Plan,
     wishes: Wishes,
-    written: Mapping[str, _File],
+    written: Mapping[str, StemFile],
     bits: Bits,
     warnings: list[str],
     new: Path,
+    extras: Sequence[str],
 ) -> dict[str, Any]:
     """The old record, of which all stays that is still true."""
     changes = {
@@ -212,57 +231,48 @@ def _record(
         **old.record,
         # Among the settings, so that nobody takes these stems for those of a separation.
         "settings": {**(settings if isinstance(settings, dict) else {}), "regrouped": changes},
-        "notes": [*_sentences(old.record, "notes"), *plan.notes],
-        "warnings": [*_sentences(old.record, "warnings"), *warnings],
+        "notes": [*sentences_of(old.record, "notes"), *plan.notes],
+        "warnings": [*sentences_of(old.record, "warnings"), *warnings],
         "bits": bits,
-        "stems": {
-            name: {"file": file.name, "sha256": file.sha256, **file.level}
-            for name, file in written.items()
-        },
-        "files": {FACTORIZATION_NAME: {"sha256": digest_of(new / FACTORIZATION_NAME)}},
+        "stems": entries_of(written),
+        "files": {file: {"sha256": digest_of(new / file)} for file in extras},
     }
-
-
-def _sentences(record: dict[str, Any], key: str) -> list[str]:
-    found = record.get(key)
-    return [str(each) for each in found] if isinstance(found, list) else []
 
 
 # --- linear: sums, and what moves ---------------------------------------------------------------
 
 
 def _shifted(
-    old: SeparatedFolder, plan: Plan, new: Path, n_threads: int
-) -> dict[str, _File] | None:
+    old: StemSet, stored: StoredFactorization | None, plan: Plan, new: Path, n_threads: int
+) -> dict[str, StemFile] | None:
     """Copy what stays, add up what is merged, shift what moves; None if a sum does not fit."""
-    names = old.stored.grouping.names
+    names = tuple(old.files)
     changed = _changed(plan)
     parts = {names[i] for j in changed for i in plan.sums[j]}
     more = _WORKING_RECORDINGS if plan.moves else 0
     old.check_memory(len(parts) + max(n_threads, len(changed)) + more)
-    if plan.moves:
-        # The others are verified as they are copied.
-        total = old.add_up(parts, verify_others=False, n_threads=n_threads)
-        stems, mixture = total.stems, total.mixture
-    else:
-        with ThreadPoolExecutor(n_threads) as pool:
-            wanted = sorted(parts)
-            stems = dict(zip(wanted, pool.map(old.read, wanted), strict=True))
     with ThreadPoolExecutor(n_threads) as pool:
         copies = {
-            j: pool.submit(_copied, old, names[plan.sums[j][0]], plan.grouping.names[j], new)
+            j: pool.submit(copied_stem, old, names[plan.sums[j][0]], plan.grouping.names[j], new)
             for j in range(len(plan.sums))
             if j not in changed
         }
-        sums = {j: _added_up([stems[names[i]] for i in plan.sums[j]], old) for j in changed}
         if plan.moves:
-            _shift(sums, plan, mixture, old, n_threads)
+            # The others are verified as they are copied.
+            total = old.add_up(parts, verify_others=False, n_threads=n_threads)
+            stems, mixture = total.stems, total.mixture
+        else:
+            wanted = sorted(parts)
+            stems = dict(zip(wanted, pool.map(old.read, wanted), strict=True))
+        sums = {j: _added_up([stems[names[i]] for i in plan.sums[j]], old) for j in changed}
+        if plan.moves and stored is not None:
+            _shift(sums, plan, mixture, old, stored, n_threads)
         if not all(fits_range(values, old.bits) for values in sums.values()):
             for copy in copies.values():
                 copy.result()
             return None
         files = {
-            j: pool.submit(_write, new, plan.grouping.names[j], values, old)
+            j: pool.submit(written_stem, new, plan.grouping.names[j], values, old)
             for j, values in sums.items()
         }
         done = {**copies, **files}
@@ -279,9 +289,9 @@ def _changed(plan: Plan) -> list[int]:
     return [j for j, parts in enumerate(plan.sums) if len(parts) != 1 or plan.shifts[:, j].any()]
 
 
-def _added_up(parts: Sequence[npt.NDArray[Any]], old: SeparatedFolder) -> npt.NDArray[Any]:
+def _added_up(parts: Sequence[npt.NDArray[Any]], old: StemSet) -> npt.NDArray[Any]:
     if not parts:
-        shape = (old.stored.n_samples, old.stored.n_channels)
+        shape = (old.n_samples, old.n_channels)
         return np.zeros(shape, dtype=np.float32 if old.bits == "float" else np.int32)
     # Sums of 16 bits need more until it is known that they fit.
     total = parts[0].astype(np.float32 if old.bits == "float" else np.int32)
@@ -294,7 +304,8 @@ def _shift(
     sums: dict[int, npt.NDArray[Any]],
     plan: Plan,
     mixture: npt.NDArray[np.float32],
-    old: SeparatedFolder,
+    old: StemSet,
+    stored: StoredFactorization,
     n_threads: int,
 ) -> None:
     """Add to each stem what its components' shares changed by; the last takes what others give."""
@@ -306,10 +317,10 @@ def _shift(
     for j in filtered:
         part = filter_channels(
             mixture,
-            _Shares(old.stored, plan.shifts[:, j]),
-            n_fft=old.stored.n_fft,
-            hop_length=old.stored.hop_length,
-            window=old.stored.window,
+            _Shares(stored, plan.shifts[:, j]),
+            n_fft=stored.n_fft,
+            hop_length=stored.hop_length,
+            window=stored.window,
             n_threads=n_threads,
         )
         for channel, row in enumerate(part):
@@ -339,37 +350,42 @@ class _Shares:
             return None
         whole = active.T @ self._spectra
         part = np.asarray(some.T @ self._spectra[self._some], dtype=np.float32)
-        np.divide(part, whole, out=part, where=whole > _TINY)
-        part[whole <= _TINY] = 0.0
+        part /= np.maximum(whole, _TINY, out=whole)
         heard = np.maximum(part.max(axis=1), -part.min(axis=1)) >= _SILENT
-        part[~heard] = 0.0
+        if not heard.all():
+            part[~heard] = 0.0
         return part if heard.any() else None
 
 
-def _copied(old: SeparatedFolder, stem: str, name: str, new: Path) -> _File:
-    file, digest = old.files[stem]
-    target = f"{name}.{old.format}"
-    copy_stem(old.place / file, new / target, digest)
-    before = old.record["stems"][stem]
-    level = {key: before.get(key) for key in ("peak_db", "rms_db")}
-    return _File(name=target, sha256=digest, level=level)
+def _as_floats(
+    old: StemSet, plan: Plan, new: Path, n_threads: int
+) -> tuple[dict[str, StemFile], Bits, list[str]]:
+    """Write sums of stems that integers cannot hold."""
+    old.check_memory(len(old.files) + n_threads)
+    names = tuple(old.files)
+    for leftover in new.iterdir():
+        leftover.unlink()
 
+    def written(j: int) -> StemFile:
+        values = _added_up([old.read(names[i]) for i in plan.sums[j]], old)
+        return written_stem(new, plan.grouping.names[j], values, old, as_float=True)
 
-def _write(new: Path, name: str, values: npt.NDArray[Any], old: SeparatedFolder) -> _File:
-    file = f"{name}.{old.format}"
-    digest = write_stem(new / file, values, bits=old.bits, format_=old.format, sr=old.stored.sr)
-    level = level_of(values, full_scale(old.bits))
-    return _File(name=file, sha256=digest, level=level)
+    with ThreadPoolExecutor(n_threads) as pool:
+        files = list(pool.map(written, range(len(plan.sums))))
+    return (
+        dict(zip(plan.grouping.names, files, strict=True)),
+        "float",
+        [beyond_range(old.bits)],
+    )
 
 
 # --- not linear: all again ----------------------------------------------------------------------
 
 
 def _rendered(
-    old: SeparatedFolder, plan: Plan, new: Path, n_threads: int
-) -> tuple[dict[str, _File], Bits, list[str]]:
+    old: StemSet, stored: StoredFactorization, plan: Plan, new: Path, n_threads: int
+) -> tuple[dict[str, StemFile], Bits, list[str]]:
     """Share the mixture out again by the new grouping, with the masks' own exponent."""
-    stored = old.stored
     old.check_memory(_WORKING_RECORDINGS + max(n_threads, len(plan.sums)))
     mixture = Audio(samples=old.add_up(n_threads=n_threads).mixture, sr=stored.sr)
     grouping = plan.grouping
@@ -385,7 +401,7 @@ def _rendered(
     format_: Format = "wav" if old.bits == "float" else old.format
     written = write_stems(new, stems, mixture, bits=old.bits, format_=format_)
     files = {
-        name: _File(
+        name: StemFile(
             name=file,
             sha256=digest_of(new / file),
             level=level_of(stems[name].samples.T, 1.0),

@@ -1,11 +1,15 @@
-"""A folder of stems whose factorization was stored, opened again: the mixture is their sum."""
+"""A folder of stems opened again: the mixture is their sum.
+
+What holds for stems of any method is :class:`StemSet`; :class:`SeparatedFolder` has the
+factorization behind them, too.
+"""
 
 from __future__ import annotations
 
 import json
 import math
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,15 +21,27 @@ import numpy.typing as npt
 from audiosep.errors import AudiosepError, InputError, RefusedError
 from audiosep.factorization_files import FACTORIZATION_NAME, StoredFactorization, load_factorization
 from audiosep.io.formats import Bits, Format, bits_from
+from audiosep.io.header import info
 from audiosep.io.naming import display
-from audiosep.io.stem_files import full_scale, read_stem
+from audiosep.io.stem_files import full_scale, read_stem, stem_blocks
+from audiosep.labels import problem_of_label
 from audiosep.memory import available_bytes
 from audiosep.save import RECORD_NAME, digest_of, read_record
 from audiosep.transform import BLOCK_FRAMES
 
-__all__ = ["SeparatedFolder", "Sum", "level_of", "open_separated"]
+__all__ = [
+    "SeparatedFolder",
+    "StemSet",
+    "Sum",
+    "level_of",
+    "open_separated",
+    "open_stem_set",
+    "sentences_of",
+]
 
-_BLOCK_SAMPLES = 1 << 17
+_LEVEL_SAMPLES = 1 << 11
+"""So few that linear algebra does not wake its threads for them."""
+
 _SAMPLE_BYTES = 4
 _BLOCKS = 6
 """Matrices of some frames and all bins that are made in filtering."""
@@ -48,8 +64,8 @@ class Sum:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class SeparatedFolder:
-    """A finished separation on disk.
+class StemSet:
+    """Stems on disk, of any method.
 
     Parameters
     ----------
@@ -57,22 +73,24 @@ class SeparatedFolder:
         The folder.
     record : dict
         Its ``audiosep.json``.
-    stored : StoredFactorization
-        Its components, and which stem they are in.
     files : dict of str to (str, str)
         Name and SHA-256 of the file of each stem.
     bits : {16, 24, "float"}
         Depth of the stems.
     format : {"wav", "flac"}
         Their format.
+    sr, n_channels, n_samples : int
+        What all of them are.
     """
 
     place: Path
     record: dict[str, Any]
-    stored: StoredFactorization
     files: dict[str, tuple[str, str]]
     bits: Bits
     format: Format
+    sr: int
+    n_channels: int
+    n_samples: int
 
     def check_memory(self, n_recordings: int) -> None:
         """Refuse work that does not fit into free memory, before any is done.
@@ -87,10 +105,8 @@ class SeparatedFolder:
         RefusedError
             If there is less.
         """
-        stored = self.stored
-        needed = n_recordings * _SAMPLE_BYTES * stored.n_channels * stored.n_samples
-        needed += _BLOCKS * _SAMPLE_BYTES * BLOCK_FRAMES * len(stored.templates)
-        needed += stored.templates.nbytes
+        needed = n_recordings * _SAMPLE_BYTES * self.n_channels * self.n_samples
+        needed += self._working_bytes()
         free = available_bytes()
         if free is not None and needed > free:
             raise RefusedError(
@@ -98,6 +114,10 @@ class SeparatedFolder:
                 f"and {free / 1e6:.0f} MB are free; close other programs, or separate the "
                 "recording in parts with --start and --duration."
             )
+
+    def _working_bytes(self) -> int:
+        """What is needed beside recordings."""
+        return 0
 
     def read(self, name: str, *, verify: bool = True) -> npt.NDArray[Any]:
         """Read a stem as it is stored.
@@ -120,21 +140,16 @@ class SeparatedFolder:
         RefusedError
             If it was changed since it was written.
         """
-        file, digest = self.files[name]
-        path = self.place / file
-        stored = self.stored
+        path = self.place / self.files[name][0]
         values: npt.NDArray[Any] = read_stem(
             path,
             bits=self.bits,
-            sr=stored.sr,
-            n_channels=stored.n_channels,
-            n_samples=stored.n_samples,
+            sr=self.sr,
+            n_channels=self.n_channels,
+            n_samples=self.n_samples,
         )
-        if verify and digest_of(path) != digest:
-            raise RefusedError(
-                f"{display(path)} is damaged or edited since it was written; separate the "
-                "recording again, or put the stem back as it was."
-            )
+        if verify:
+            self._check_digest(name)
         return values
 
     def add_up(
@@ -160,24 +175,112 @@ class SeparatedFolder:
         InputError, RefusedError
             As :meth:`read`.
         """
-        whole = self.bits != "float"
-        shape = (self.stored.n_samples, self.stored.n_channels)
-        total = np.zeros(shape, dtype=np.int32 if whole else np.float64)
-        kept = {}
-        names = list(self.files)
-        # In parts, so that never more than a few stems are in memory.
-        with ThreadPoolExecutor(max(1, n_threads)) as pool:
-            for first in range(0, len(names), max(1, n_threads)):
-                part = names[first : first + max(1, n_threads)]
-                read = pool.map(lambda n: self.read(n, verify=verify_others or n in keep), part)
-                for name, values in zip(part, read, strict=True):
-                    total += values
-                    if name in keep:
-                        kept[name] = values
+        shape = (self.n_samples, self.n_channels)
+        stored = np.float32 if self.bits == "float" else np.int16 if self.bits == 16 else np.int32
+        kept = {name: np.empty(shape, dtype=stored) for name in self.files if name in keep}
         mixture = np.empty(shape[::-1], dtype=np.float32)
-        np.copyto(mixture, total.T, casting="same_kind")
-        mixture *= np.float32(1.0 / full_scale(self.bits))
+        scale = np.float32(1.0 / full_scale(self.bits))
+        with ThreadPoolExecutor(max(1, n_threads)) as pool:
+            digests = pool.map(
+                lambda name: self._check_digest(name) if verify_others or name in keep else None,
+                self.files,
+            )
+            at = 0
+            # Block by block of all stems: what is added up stays in the processor's cache.
+            for blocks in zip(*(self._blocks(name) for name in self.files), strict=True):
+                stop = at + len(blocks[0])
+                # Wide enough for the sum of many, and exact for stems of 24 bits.
+                total = blocks[0].astype(np.float64 if self.bits == "float" else np.int32)
+                for block in blocks[1:]:
+                    total += block
+                for name, block in zip(self.files, blocks, strict=True):
+                    if name in kept:
+                        kept[name][at:stop] = block
+                np.copyto(mixture[:, at:stop], total.T, casting="unsafe")
+                at = stop
+            mixture *= scale
+            list(digests)
         return Sum(mixture=mixture, stems=kept)
+
+    def _blocks(self, name: str) -> Iterator[npt.NDArray[Any]]:
+        return stem_blocks(
+            self.place / self.files[name][0],
+            bits=self.bits,
+            sr=self.sr,
+            n_channels=self.n_channels,
+            n_samples=self.n_samples,
+        )
+
+    def _check_digest(self, name: str) -> None:
+        file, digest = self.files[name]
+        path = self.place / file
+        if not path.is_file():
+            raise InputError(f"{display(path)} cannot be read: it is no file.")
+        if digest_of(path) != digest:
+            raise _edited(path)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SeparatedFolder(StemSet):
+    """Stems that were made of components.
+
+    Parameters
+    ----------
+    stored : StoredFactorization
+        The components, and which stem they are in.
+    """
+
+    stored: StoredFactorization
+
+    def _working_bytes(self) -> int:
+        n_bins = len(self.stored.templates)
+        return _BLOCKS * _SAMPLE_BYTES * BLOCK_FRAMES * n_bins + self.stored.templates.nbytes
+
+
+def _edited(path: Path) -> RefusedError:
+    return RefusedError(
+        f"{display(path)} is damaged or edited since it was written; separate the recording again, "
+        "or put the stem back as it was."
+    )
+
+
+def open_stem_set(folder: str | os.PathLike[str]) -> StemSet:
+    """Open a folder of stems of any method.
+
+    Parameters
+    ----------
+    folder : path-like
+        Made by any command of audiosep that writes stems.
+
+    Returns
+    -------
+    StemSet
+
+    Raises
+    ------
+    InputError
+        If there is no finished separation in it, or a stem is missing or damaged.
+    """
+    place, record = _opened(folder)
+    stems = record.get("stems")
+    if stems == {}:
+        raise InputError(f"{display(place)} holds no stems.")
+    entries, bits, format_ = _described(place, record)
+    path = place / next(iter(entries.values()))[0]
+    try:
+        about = info(path)
+    except AudiosepError as error:
+        raise InputError(f"{display(path)} {error}") from None
+    return StemSet(
+        place=place,
+        record=record,
+        files=entries,
+        bits=bits,
+        format=format_,
+        sr=about.sr,
+        n_channels=about.n_channels,
+        n_samples=about.n_samples,
+    )
 
 
 def open_separated(folder: str | os.PathLike[str]) -> SeparatedFolder:
@@ -201,6 +304,43 @@ def open_separated(folder: str | os.PathLike[str]) -> SeparatedFolder:
     RefusedError
         If they were changed since they were written, or do not fit into free memory.
     """
+    place, record = _opened(folder)
+    files = record.get("files")
+    if not isinstance(files, dict) or FACTORIZATION_NAME not in files:
+        raise InputError(
+            f"{display(place)} keeps no components: its stems were not made by grouping any; use "
+            "'audiosep atoms' or 'audiosep split --preset components' on the recording."
+        )
+    stored = load_factorization(place / FACTORIZATION_NAME)
+    if record.get("stems") == {}:
+        raise InputError(
+            f"{display(place)} keeps no sounds of its components; run 'audiosep atoms' with "
+            "--sounds wav."
+        )
+    entries, bits, format_ = _described(place, record)
+    about = files[FACTORIZATION_NAME]
+    digest = about.get("sha256") if isinstance(about, dict) else None
+    if digest is None:
+        raise _odd(place)
+    if tuple(entries) != stored.grouping.names or digest_of(place / FACTORIZATION_NAME) != digest:
+        raise RefusedError(
+            f"{display(place / FACTORIZATION_NAME)} does not belong to the stems beside it, or "
+            "was changed; separate the recording again."
+        )
+    return SeparatedFolder(
+        place=place,
+        record=record,
+        stored=stored,
+        files=entries,
+        bits=bits,
+        format=format_,
+        sr=stored.sr,
+        n_channels=stored.n_channels,
+        n_samples=stored.n_samples,
+    )
+
+
+def _opened(folder: str | os.PathLike[str]) -> tuple[Path, dict[str, Any]]:
     place = Path(os.fspath(folder))
     record = read_record(place)
     if record is None:
@@ -208,57 +348,53 @@ def open_separated(folder: str | os.PathLike[str]) -> SeparatedFolder:
             f"{display(place)} holds no finished separation: it has no {RECORD_NAME}; name a "
             "folder that 'audiosep split' or 'audiosep atoms' made."
         )
-    stems, files = record.get("stems"), record.get("files")
-    if not isinstance(files, dict) or FACTORIZATION_NAME not in files:
-        raise InputError(
-            f"{display(place)} keeps no components: its stems were not made by grouping any; use "
-            "'audiosep atoms' or 'audiosep split --preset components' on the recording."
-        )
-    stored = load_factorization(place / FACTORIZATION_NAME)
+    return place, record
+
+
+def _described(
+    place: Path, record: dict[str, Any]
+) -> tuple[dict[str, tuple[str, str]], Bits, Format]:
+    """Files, depth and format of the stems, of a record that anyone may have written."""
     try:
-        entries = {name: (stem["file"], stem["sha256"]) for name, stem in (stems or {}).items()}
+        entries = {name: (stem["file"], stem["sha256"]) for name, stem in record["stems"].items()}
         bits = bits_from(record["bits"])
-        digest = files[FACTORIZATION_NAME]["sha256"]
-        inside = all(_is_inside(file) for file, _ in entries.values())
+        sound = all(
+            _is_inside(file) and isinstance(digest, str) and not problem_of_label(name)
+            for name, (file, digest) in entries.items()
+        )
         # What JSON allows and files of text do not: not a number, half a character.
         json.dumps(record, ensure_ascii=False, allow_nan=False).encode()
     except (KeyError, TypeError, AttributeError, ValueError, RecursionError, AudiosepError):
-        entries, inside = {}, False
-    if stems == {} and inside:
-        raise InputError(
-            f"{display(place)} keeps no sounds of its components; run 'audiosep atoms' with "
-            "--sounds wav."
-        )
-    if not inside or not entries:
-        raise InputError(f"{display(place / RECORD_NAME)} is not as it was written.")
-    if tuple(entries) != stored.grouping.names or digest_of(place / FACTORIZATION_NAME) != digest:
-        raise RefusedError(
-            f"{display(place / FACTORIZATION_NAME)} does not belong to the stems beside it, or "
-            "was changed; separate the recording again."
-        )
+        raise _odd(place) from None
+    if not sound or not entries:
+        raise _odd(place)
     flac = next(iter(entries.values()))[0].endswith(".flac")
-    return SeparatedFolder(
-        place=place,
-        record=record,
-        stored=stored,
-        files=entries,
-        bits=bits,
-        format="flac" if flac else "wav",
-    )
+    return entries, bits, "flac" if flac else "wav"
+
+
+def _odd(place: Path) -> InputError:
+    return InputError(f"{display(place / RECORD_NAME)} is not as it was written.")
 
 
 def _is_inside(file: str) -> bool:
     """Whether a record names a file of its own folder."""
-    return Path(file).name == file and file not in ("", "..") and file.isprintable()
+    fits = 0 < len(file) < 256 and file != ".."
+    return fits and Path(file).name == file and file.isprintable()
 
 
 def level_of(values: npt.NDArray[Any], scale: float) -> dict[str, float | None]:
     """Peak and root mean square of samples in dB of full scale; None for silence."""
     peak, square = 0.0, 0.0
-    for first in range(0, len(values), _BLOCK_SAMPLES):
-        part = values[first : first + _BLOCK_SAMPLES].astype(np.float64).ravel()
+    for first in range(0, len(values), _LEVEL_SAMPLES):
+        part = values[first : first + _LEVEL_SAMPLES].astype(np.float64).ravel()
         peak = max(peak, float(part.max()), -float(part.min()))
         square += float(part @ part)
     rms = math.sqrt(square / values.size)
     db: Callable[[float], float] = lambda x: round(20 * math.log10(x / scale), 2)  # noqa: E731
     return {"peak_db": db(peak) if peak else None, "rms_db": db(rms) if rms else None}
+
+
+def sentences_of(record: Mapping[str, Any], key: str) -> list[str]:
+    """Notes or warnings of a record that anyone may have written."""
+    found = record.get(key)
+    return [str(each) for each in found] if isinstance(found, list) else []

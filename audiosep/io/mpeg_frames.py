@@ -1,0 +1,138 @@
+"""How much an MP3 file says it holds, and whether it ends between two frames.
+
+References
+----------
+ISO/IEC 11172-3, section 2.4.1.3 (frame header); ISO/IEC 13818-3 for the lower rates. The frame that
+counts the others is described nowhere but in encoders and decoders: LAME's "Xing" and "Info",
+Fraunhofer's "VBRI".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["Counted", "counted", "cut_frame_bytes"]
+
+_RATES_HZ = (44100, 48000, 32000)
+_KBIT = {
+    (1, 1): (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
+    (1, 2): (32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
+    (1, 3): (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
+    (2, 1): (32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256),
+    (2, 2): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
+    (2, 3): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
+}
+_HEAD = 1 << 16
+_TAIL = 1 << 14
+_TAGS = (b"TAG", b"APETAGEX", b"LYRICSBEGIN", b"ID3", b"3DI")
+_IN_A_ROW = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Frame:
+    n_bytes: int
+    n_samples: int
+    sr: int
+    side_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counted:
+    """What the first frame says of all of them.
+
+    Parameters
+    ----------
+    promised, held : int
+        Bytes of all frames: by that frame, and in the file.
+    n_samples : int
+        Samples per channel; 0 where it does not say.
+    """
+
+    promised: int
+    held: int
+    n_samples: int
+
+
+def counted(path: Path) -> Counted | None:
+    """Read what the first frame says of all; None where it says nothing."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        first = _behind_tag(file.read(10))
+        file.seek(first)
+        head = file.read(_HEAD)
+    at = head.find(b"\xff")
+    while at >= 0:
+        frame = _frame_at(head, at)
+        if frame is not None:
+            break
+        at = head.find(b"\xff", at + 1)
+    else:
+        return None
+    info = head[at + 4 + frame.side_bytes :]
+    if info[:4] in (b"Xing", b"Info") and len(info) >= 16:
+        flags, rest = info[7], info[8:]
+        n_frames = int.from_bytes(rest[:4], "big") if flags & 1 else 0
+        rest = rest[4 if flags & 1 else 0 :]
+        promised = int.from_bytes(rest[:4], "big") if flags & 2 else 0
+    else:
+        info = head[at + 36 :]
+        if info[:4] != b"VBRI" or len(info) < 18:
+            return None
+        promised = int.from_bytes(info[10:14], "big")
+        n_frames = int.from_bytes(info[14:18], "big")
+    if not promised:
+        return None
+    held = max(0, size - first - at)
+    return Counted(promised=promised, held=held, n_samples=n_frames * frame.n_samples)
+
+
+def cut_frame_bytes(path: Path) -> int:
+    """Bytes that are missing from the last frame; 0 where the file ends behind a frame or a tag."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        file.seek(max(0, size - _TAIL))
+        tail = file.read(_TAIL)
+    for start in range(len(tail)):
+        if tail[start] != 0xFF:
+            continue
+        at, n = start, 0
+        while (frame := _frame_at(tail, at)) is not None and at + frame.n_bytes <= len(tail):
+            at, n = at + frame.n_bytes, n + 1
+        if n >= _IN_A_ROW:
+            rest = tail[at:]
+            if frame is None or rest.startswith(_TAGS):
+                return 0
+            return at + frame.n_bytes - len(tail)
+    return 0
+
+
+def _behind_tag(start: bytes) -> int:
+    if start[:3] != b"ID3" or len(start) < 10:
+        return 0
+    size = 0
+    for byte in start[6:10]:
+        size = size << 7 | byte & 0x7F
+    return 10 + size + (10 if start[5] & 0x10 else 0)
+
+
+def _frame_at(data: bytes, at: int) -> _Frame | None:
+    """Read the frame header at a place; None where there is none."""
+    head = data[at : at + 4]
+    if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0:
+        return None
+    version, layer = head[1] >> 3 & 3, 4 - (head[1] >> 1 & 3)
+    kbit_at, rate_at, padding = head[2] >> 4, head[2] >> 2 & 3, head[2] >> 1 & 1
+    if version == 1 or layer == 4 or kbit_at in (0, 15) or rate_at == 3:
+        return None
+    kind = 1 if version == 3 else 2
+    kbit = _KBIT[kind, layer][kbit_at - 1]
+    sr = _RATES_HZ[rate_at] >> (0 if version == 3 else 1 if version == 2 else 2)
+    n_samples = 384 if layer == 1 else 576 if kind == 2 and layer == 3 else 1152
+    if layer == 1:
+        n_bytes = (12_000 * kbit // sr + padding) * 4
+    else:
+        n_bytes = n_samples // 8 * 1000 * kbit // sr + padding
+    mono = head[3] >> 6 == 3
+    side = {(1, True): 17, (1, False): 32, (2, True): 9, (2, False): 17}[kind, mono]
+    return _Frame(n_bytes=n_bytes, n_samples=n_samples, sr=sr, side_bytes=side)

@@ -1,0 +1,1 @@
+"""Pictures and players: recordings, separations and factorizations to look at and to hear."""

@@ -1,0 +1,1 @@
+"""The studio: a local page to separate, listen, correct and save. It needs the extra ``studio``."""

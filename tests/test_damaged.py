@@ -1,0 +1,274 @@
+"""What files say of their own length and end, and what is found behind a damage."""
+
+from __future__ import annotations
+
+import struct
+from contextlib import suppress
+
+import files
+import numpy as np
+import pytest
+import soundfile as sf
+from hypothesis import given
+from hypothesis import strategies as st
+
+from audiosep import ReadOptions
+from audiosep.errors import InputError
+from audiosep.io import info, open_recording
+from audiosep.io.decoders import open_decoder
+from audiosep.io.endings import ending_of
+from audiosep.io.flac_frames import frame_starts, last_sample, stream_info
+from audiosep.io.mpeg_frames import counted, cut_frame_bytes
+from audiosep.io.ogg_pages import last_page
+from audiosep.io.patched import PatchedFile
+from audiosep.io.reading import scan_recording
+from audiosep.io.riff import audio_bytes
+from audiosep.io.tapes import FileTape
+
+SALVAGE = ReadOptions(damaged="salvage")
+
+FORMATS = [
+    ("WAV", "PCM_16"),
+    ("WAV", "FLOAT"),
+    ("WAV", "ULAW"),
+    ("RF64", "PCM_24"),
+    ("W64", "PCM_16"),
+    ("AIFF", "PCM_16"),
+    ("CAF", "PCM_16"),
+    ("CAF", "ALAC_16"),
+    ("AU", "PCM_16"),
+    ("FLAC", "PCM_16"),
+    ("FLAC", "PCM_24"),
+    ("OGG", "VORBIS"),
+    ("OGG", "OPUS"),
+    ("MP3", "MPEG_LAYER_III"),
+]
+
+
+@pytest.mark.parametrize(("format_", "subtype"), FORMATS)
+@pytest.mark.parametrize("n_samples", [1, 500, 20_000])
+def test_whole_files_end_as_they_should(tmp_path, format_, subtype, n_samples):
+    noise = files.noise(n_samples, 1)
+    path = files.write_sound(tmp_path / "x", noise, format=format_, subtype=subtype)
+    ending = ending_of(path, info(path))
+    assert not ending.is_cut
+    assert ending.words() == ""
+    assert not open_recording(path).is_damaged
+
+
+@pytest.mark.parametrize(("format_", "subtype"), FORMATS)
+@pytest.mark.parametrize("share", [0.3, 0.7, 0.95])
+def test_cut_files_do_not(tmp_path, format_, subtype, share):
+    sr = 48000
+    noise = files.noise(4 * sr, 1)
+    path = files.write_sound(tmp_path / "x", noise, sr, format=format_, subtype=subtype)
+    files.cut(path, share)
+    ending = ending_of(path, info(path))
+    assert ending.is_cut
+    assert "the file ends early" in ending.words()
+    if format_ == "OGG":
+        assert ending.missing_s is None
+    else:
+        assert ending.missing_s == pytest.approx((1 - share) * 4, abs=0.2)
+    assert open_recording(path, options=SALVAGE).is_damaged
+
+
+def test_frames_of_a_flac(tmp_path):
+    path = files.write_sound(tmp_path / "x.flac", files.noise(50_000), format="FLAC")
+    about = stream_info(path)
+    assert about.n_samples == 50_000
+    assert about.block_samples == 4096
+    assert frame_starts(path) == list(range(0, 50_000, 4096))
+    assert last_sample(path, about) == 50_000
+    # A tag in front of the stream, as some programs write it.
+    path.write_bytes(b"ID3\3\0\0\0\0\1\5" + bytes(133) + path.read_bytes())
+    assert stream_info(path).n_samples == 50_000
+
+
+def test_mp3_with_and_without_a_count(tmp_path):
+    path = files.write_sound(
+        tmp_path / "x.mp3", files.noise(30_000), 44100, format="MP3", subtype=None
+    )
+    count = counted(path)
+    assert count.promised == count.held == path.stat().st_size
+    assert count.n_samples >= 30_000
+    data = path.read_bytes()
+    bare = data[data.index(b"\xff\xfb", 10) :]  # without the first frame, which counts the others
+    path.write_bytes(bare)
+    assert counted(path) is None
+    assert cut_frame_bytes(path) == 0
+    assert not ending_of(path, info(path)).is_cut
+    assert open_recording(path).warnings == ()
+    path.write_bytes(bare + b"TAG" + bytes(125))
+    assert cut_frame_bytes(path) == 0
+    path.write_bytes(bare[:-100])
+    assert cut_frame_bytes(path) == 100
+    assert "it stops inside a frame" in ending_of(path, info(path)).words()
+
+
+def test_a_count_of_fraunhofer(tmp_path):
+    path = files.write_sound(
+        tmp_path / "x.mp3", files.noise(30_000), 44100, format="MP3", subtype=None
+    )
+    data = bytearray(path.read_bytes())
+    header = b"VBRI" + struct.pack(">HHHII", 1, 0, 0, len(data), 30)
+    data[4:200] = bytes(196)
+    data[36 : 36 + len(header)] = header
+    path.write_bytes(data)
+    assert counted(path).promised == len(data)
+    assert counted(path).n_samples == 30 * 1152
+    path.write_bytes(data[:-1000])
+    assert counted(path).held == len(data) - 1000
+
+
+def test_last_page(tmp_path):
+    path = files.write_sound(tmp_path / "x.ogg", files.noise(40_000), format="OGG", subtype=None)
+    assert last_page(path).is_end
+    whole = path.read_bytes()
+    path.write_bytes(whole + b"something behind it")
+    assert last_page(path).is_end
+    path.write_bytes(whole[:-1])
+    page = last_page(path)
+    assert not page.is_end
+    assert page.n_cut > 0
+    path.write_bytes(whole[: whole.rindex(b"OggS")])  # between two pages
+    assert (last_page(path).is_end, last_page(path).n_cut) == (False, 0)
+
+
+@given(
+    st.binary(max_size=300), st.sampled_from([b"fLaC", b"OggS", b"\xff\xfb\x90\x64", b"ID3", b""])
+)
+def test_any_bytes_have_some_ending(tmp_path_factory, content, start):
+    path = tmp_path_factory.getbasetemp() / "any"
+    path.write_bytes(start + content)
+    about = stream_info(path)
+    assert about is None or last_sample(path, about) is None or about.n_samples >= 0
+    assert frame_starts(path) == sorted(frame_starts(path))
+    assert counted(path) is None or counted(path).held >= 0
+    assert cut_frame_bytes(path) >= 0
+    assert last_page(path) is None or last_page(path).n_cut >= 0
+    assert audio_bytes(path) is None
+    with suppress(InputError):
+        open_decoder(path).close()
+
+
+def test_a_patch_is_read_and_nothing_is_written(tmp_path):
+    path = tmp_path / "x"
+    path.write_bytes(bytes(range(100)))
+    file = PatchedFile(path, 10, b"abcd")
+    wanted = bytes(range(10)) + b"abcd" + bytes(range(14, 100))
+    assert file.read() == wanted
+    for first, n in [(0, 5), (8, 4), (11, 1), (12, 30), (14, 2), (99, 5)]:
+        assert file.seek(first) == first
+        assert file.read(n) == wanted[first : first + n]
+    file.close()
+    assert path.read_bytes() == bytes(range(100))
+
+
+def damaged(path, *places, n_bytes=60):
+    """A FLAC of ten seconds with damages at shares of its length; returns its samples."""
+    samples = files.integers(10 * 44100, 1, seed=3)
+    files.write_sound(path, samples, 44100, format="FLAC")
+    data = bytearray(path.read_bytes())
+    for place in places:
+        at = int(place * len(data))
+        data[at : at + n_bytes] = bytes(n_bytes)
+    path.write_bytes(data)
+    return samples
+
+
+@pytest.mark.parametrize("places", [(0.5,), (0.1, 0.15, 0.4, 0.9), (0.002,), (0.999,)])
+def test_what_is_salvaged_is_what_was_there(tmp_path, places):
+    path = tmp_path / "x.flac"
+    samples = damaged(path, *places)
+    scan = scan_recording(path, options=SALVAGE, n_kept=10**9)
+    found = scan.audio.samples
+    silent = np.zeros(scan.n_samples, dtype=bool)
+    for first, last in scan.gaps:
+        silent[first:last] = True
+        assert last - first <= 2 * 4096
+    np.testing.assert_array_equal(found[:, ~silent], samples[:, : scan.n_samples][:, ~silent])
+    assert not found[:, silent].any()
+    assert scan.n_samples >= 10 * 44100 - 4096
+    assert len(scan.gaps) == len(places) - (places == (0.999,))
+    # A tape gives the same, wherever it is asked.
+    tape = FileTape.of(path, scan_recording(path, options=SALVAGE))
+    rng = np.random.default_rng(0)
+    for first in [0, scan.n_samples - 5, *rng.integers(0, scan.n_samples - 50_000, 8)]:
+        last = min(scan.n_samples, int(first) + 50_000)
+        np.testing.assert_array_equal(tape.part(int(first), last).samples, found[:, first:last])
+    tape.close()
+
+
+def test_a_part_of_what_is_salvaged(tmp_path):
+    path = tmp_path / "x.flac"
+    damaged(path, 0.5)
+    whole = open_recording(path, options=SALVAGE).audio.samples
+    part = open_recording(path, start=4.0, duration=3.0, options=SALVAGE)
+    np.testing.assert_array_equal(part.audio.samples, whole[:, 4 * 44100 : 7 * 44100])
+    assert open_recording(path, start=7.0).warnings == ()  # nothing is wrong with that part
+
+
+@pytest.mark.timeout(60)
+def test_rubbish_without_end_is_given_up(tmp_path):
+    path = tmp_path / "x.flac"
+    samples = damaged(path)
+    data = bytearray(path.read_bytes())
+    half = len(data) // 2
+    data[half:] = np.random.default_rng(0).integers(0, 256, len(data) - half, "u1").tobytes()
+    path.write_bytes(data)
+    found = open_recording(path, options=SALVAGE)
+    n = found.audio.n_samples
+    assert 4.8 * 44100 < n < 5.1 * 44100
+    np.testing.assert_array_equal(found.audio.samples, samples[:, :n])
+    assert "ends early" in found.warnings[0]
+
+
+def test_zeros_in_place_of_what_is_no_number_also_part_by_part(tmp_path):
+    samples = files.noise(40_000)
+    samples[0, 100], samples[1, 30_000] = np.nan, np.inf
+    path = tmp_path / "x.wav"
+    sf.write(path, samples.T, 8000, subtype="FLOAT")
+    scan = scan_recording(path, options=ReadOptions(fix_nonfinite="zero"))
+    part = FileTape.of(path, scan).part(29_000, 31_000)
+    wanted = np.where(np.isfinite(samples), samples, 0)
+    np.testing.assert_array_equal(part.samples, wanted[:, 29_000:31_000])
+    assert scan.peak == np.abs(wanted).max()
+
+
+def chunks(*pairs):
+    body = b"".join(
+        name + struct.pack("<I", len(data) if size is None else size) + data
+        for name, data, size in pairs
+    )
+    return b"RIFF" + struct.pack("<I", 4 + len(body)) + b"WAVE" + body
+
+
+FMT = (b"fmt ", struct.pack("<HHIIHH", 1, 1, 8000, 16000, 2, 16), None)
+
+
+def test_an_empty_wav_with_tags_is_empty_and_its_tags_are_no_sound(tmp_path):
+    path = tmp_path / "x.wav"
+    path.write_bytes(chunks(FMT, (b"data", b"", None), (b"LIST", b"INFO" + bytes(400), None)))
+    with pytest.raises(InputError, match="holds no audio"):
+        open_recording(path)
+    path.write_bytes(chunks(FMT, (b"data", b"\1\2" * 300, 0)))
+    assert open_recording(path).audio.n_samples == 300
+
+
+def test_a_length_that_sox_writes_into_a_pipe_is_unknown(tmp_path):
+    path = tmp_path / "x.wav"
+    path.write_bytes(chunks(FMT, (b"data", b"\1\2" * 300, 0x7FFFF000)))
+    recording = open_recording(path)
+    assert (recording.audio.n_samples, recording.warnings) == (300, ())
+
+
+def test_an_mp3_that_counts_its_bytes_in_another_way_is_whole(tmp_path):
+    path = files.write_sound(
+        tmp_path / "x.mp3", files.noise(30_000), 44100, format="MP3", subtype=None
+    )
+    data = bytearray(path.read_bytes())
+    at = data.index(b"Xing" if b"Xing" in data[:200] else b"Info") + 12
+    data[at : at + 4] = struct.pack(">I", len(data) + 2000)
+    path.write_bytes(data)
+    assert open_recording(path).warnings == ()
