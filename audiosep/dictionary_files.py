@@ -120,7 +120,7 @@ def load_dictionary(path: str | os.PathLike[str]) -> Dictionary:
         raise DictionaryError(f"{str(file)!r}: cannot read the dictionary; {_HINT}.") from error
     except SafetensorError as error:
         raise DictionaryError(
-            f"{file}: not a dictionary, or damaged ({error}); {_HINT}."
+            f"{file}: not a dictionary, or damaged ({str(error)[:200]}); {_HINT}."
         ) from error
     except DictionaryError as error:
         raise DictionaryError(f"{file}: {error}") from error
@@ -196,7 +196,7 @@ def _description(metadata: dict[str, str]) -> dict[str, Any]:
             f"not a dictionary: the description of one is missing from it; {_HINT}."
         ) from None
     if version != FORMAT_VERSION:
-        raise DictionaryError(f"it is of version {version!r}; install a newer audiosep.")
+        raise DictionaryError(f"it is of version {repr(version)[:60]}; install a newer audiosep.")
     exemplars = found.get("exemplars")
     good = exemplars is None or (
         isinstance(exemplars, dict)

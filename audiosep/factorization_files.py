@@ -113,7 +113,7 @@ class StoredFactorization:
         for name, (low, high) in limits.items():
             value = getattr(self, name)
             if type(value) is not int or not low <= value <= high:
-                return f"{name}={value!r} must be a whole number from {low} to {high}."
+                return f"{name}={repr(value)[:60]} must be a whole number from {low} to {high}."
         hops = self.n_fft // _MOST_OVERLAP <= self.hop_length <= self.n_fft // 2
         if (
             self.n_fft % 2
@@ -125,11 +125,11 @@ class StoredFactorization:
                 f"{self.sr} Hz."
             )
         if self.window not in WINDOWS:
-            return f"the window {self.window!r} is unknown; there are {', '.join(WINDOWS)}."
+            return f"the window {self.window[:60]!r} is unknown; there are {', '.join(WINDOWS)}."
         try:
             exponent_from(self.mask_exponent)
         except (ParameterError, OverflowError):
-            return f"mask_exponent={self.mask_exponent!r} must be a number from 0.1 to 10."
+            return f"mask_exponent={repr(self.mask_exponent)[:60]} must be a number from 0.1 to 10."
         return ""
 
     def _problem_of_factors(self) -> str:
@@ -300,7 +300,7 @@ def load_factorization(path: str | os.PathLike[str]) -> StoredFactorization:
         raise DictionaryError(f"{file}: cannot read the factorization: {why}; {_HINT}.") from error
     except (ValueError, SafetensorError) as error:
         raise DictionaryError(
-            f"{str(file)!r} is no factorization, or damaged ({error}); {_HINT}."
+            f"{str(file)!r} is no factorization, or damaged ({str(error)[:200]}); {_HINT}."
         ) from error
     except (DictionaryError, RefusedError) as error:
         raise type(error)(f"{file}: {error}") from error
@@ -350,7 +350,7 @@ def _description(metadata: dict[str, str]) -> dict[str, Any]:
             f"no factorization: the description of one is missing from it; {_HINT}."
         ) from None
     if version != FORMAT_VERSION:
-        raise DictionaryError(f"it is of version {version!r}; install a newer audiosep.")
+        raise DictionaryError(f"it is of version {repr(version)[:60]}; install a newer audiosep.")
     lacking = [n for n in ("names", "window", "mask_exponent", *_WHOLE) if n not in found]
     if lacking or not isinstance(found["names"], list):
         raise DictionaryError(f"its description is not that of a factorization; {_HINT}.")

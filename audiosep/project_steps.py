@@ -126,9 +126,11 @@ class PaintStep:
         if not fine or not 1 <= len(regions) <= MAX_REGIONS:
             raise ParameterError(f"a step of painting has 1 to {MAX_REGIONS} regions.")
         if not isinstance(self.refit, bool):
-            raise ParameterError(f"refit={self.refit!r} must be true or false.")
+            raise ParameterError(f"refit={repr(self.refit)[:60]} must be true or false.")
         if type(self.seed) is not int or not 0 <= self.seed < 2**63:
-            raise ParameterError(f"seed={self.seed!r} must be a whole number of at least 0.")
+            raise ParameterError(
+                f"seed={repr(self.seed)[:60]} must be a whole number of at least 0."
+            )
 
 
 Step = RegroupStep | PaintStep
@@ -294,6 +296,11 @@ def project_of(
         raise InputError(
             f"{display(place)} was made with --max-memory in chunks of another length than usual; "
             "separate the recording again without it."
+        )
+    if set(output) - set(_OUTPUT) or about.get("reading"):
+        raise InputError(
+            f"{display(place)} was made with options that a project does not keep, such as --keep, "
+            "--salvage or --stream; separate the recording again without them."
         )
     try:
         return Project(

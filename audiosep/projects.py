@@ -197,6 +197,8 @@ def _step(number: int, value: Any) -> Step:
         ((kind, given),) = value.items()
         if kind == "regroup":
             _check_keys(given, ("merge", "move", "rename"), "it")
+            if not all(isinstance(part, list) for part in given.values()):
+                raise UsageError("what is merged, moved and renamed are no lists.")
             return RegroupStep(**{name: _tuples(part) for name, part in given.items()})
         if kind != "paint":
             raise UsageError(f"{display(kind[:40])!r} is neither regroup nor paint.")

@@ -63,7 +63,14 @@ def mutated(kind: str, content: bytes, others: list[bytes], rng: random.Random) 
             try:
                 content = meaning(content, rng)
                 continue
-            except (ValueError, RecursionError, zipfile.BadZipFile, OSError):
+            except (
+                ValueError,
+                TypeError,
+                AttributeError,
+                RecursionError,
+                zipfile.BadZipFile,
+                OSError,
+            ):
                 pass  # no longer what it was: bytes are left to be changed
         content = _change_bytes(kind, content, others, rng)
     return mended(kind, content) if rng.random() < 0.6 else content

@@ -195,6 +195,12 @@ def test_folders_that_make_no_project_are_refused(home, tmp_path):
     (tmp_path / "audiosep.json").write_text(json.dumps(record))
     with pytest.raises(InputError, match="--max-memory"):
         project_of(tmp_path)
+    for part, more in (("output", {"keep": "a"}), ("input", {"reading": {"stream": 2}})):
+        record = json.loads((home / "split/audiosep.json").read_text())
+        record[part] |= more
+        (tmp_path / "audiosep.json").write_text(json.dumps(record))
+        with pytest.raises(InputError, match="options that a project does not keep"):
+            project_of(tmp_path)
 
 
 def test_another_recording_is_refused(project, tmp_path):

@@ -607,6 +607,8 @@ def test_split_does_not_take_regrouped_stems_for_its_own(studio, place, tmp_path
             (0, None),
             r["output"],
             is_short=False,
+            stream=None,
+            is_damaged=False,
         )
         for r in (old, got.record)
     )

@@ -109,9 +109,7 @@ class ContainerDecoder:
         # Opened here, so that no name is taken for an address.
         self._source = path.open("rb")
         try:
-            self._file: Any = av.open(
-                self._source, format=_DEMUXERS[kind], metadata_errors="backslashreplace"
-            )
+            self._file: Any = _opened(self._source, _DEMUXERS[kind])
         except self._errors as error:
             self._source.close()
             raise DamagedAudioError(
@@ -239,6 +237,16 @@ def _called(track: Any) -> str:
     title = str(track.metadata.get("title", ""))
     words = [what, *([] if language == "und" else [language]), *([title] if title else [])]
     return ", ".join(word for word in words if word.isprintable())[:80]
+
+
+def _opened(source: Any, demuxer: str) -> Any:
+    import av
+
+    try:
+        return av.open(source, format=demuxer, metadata_errors="backslashreplace")
+    except TypeError:  # from PyAV 19 on there is no such choice
+        source.seek(0)
+        return av.open(source, format=demuxer)
 
 
 def _reason(error: Exception) -> str:
