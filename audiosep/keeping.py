@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, count
 
 import numpy as np
 
@@ -39,7 +40,7 @@ def kept(pieces: Iterable[Piece], names: Sequence[str]) -> Iterator[Piece]:
     if not names:
         yield from pieces
         return
-    rest = REST if REST not in names else f"{REST}-2"
+    rest = next(n for n in chain([REST], (f"{REST}-{k}" for k in count(2))) if n not in names)
     for piece in pieces:
         if absent := [name for name in names if name not in piece.stems]:
             raise UsageError(f"there is no stem {absent[0]!r}; there are {', '.join(piece.stems)}.")

@@ -27,6 +27,7 @@ __all__ = ["PaintStep", "Project", "RegroupStep", "Step", "project_of"]
 MAX_STEPS = 1000
 _MAX_COMPONENT = 1000
 _MAX_ITEMS = 1000
+_LARGEST = 1 << 63
 _FILES = ("dictionary", "score")
 _SETTINGS = frozenset(one.name for one in fields(Separator)) - {"n_threads"}
 _OUTPUT = ("format", "bits", "one_shots")
@@ -196,6 +197,8 @@ class Project:
             raise ParameterError("the settings that were read are none of a separation.")
         if set(self.output) - set(_OUTPUT):
             raise ParameterError("the output of a project has format, bits and one_shots only.")
+        if not all(value is None or type(value) in (str, int) for value in self.output.values()):
+            raise ParameterError("the output of a project is told by texts and whole numbers.")
         if not isinstance(self.steps, tuple) or len(self.steps) > MAX_STEPS:
             raise ParameterError(f"a project has at most {MAX_STEPS} steps.")
         if not all(isinstance(step, RegroupStep | PaintStep) for step in self.steps):
@@ -242,6 +245,8 @@ def _check_settings(settings: Mapping[str, Any]) -> None:
                     )
         elif value is not None and type(value) not in (str, int, float):
             raise ParameterError(f"the setting {name} must be a text or a number.")
+        elif type(value) is int and abs(value) >= _LARGEST:
+            raise ParameterError(f"the setting {name} is too large a number.")
 
 
 def project_of(

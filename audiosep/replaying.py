@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,6 +112,7 @@ def replay(
             except Exception as error:
                 error.add_note(f"in step {number} of the project")
                 raise
+            shutil.rmtree(before)  # or the disk would have to hold every step
         record = _without_places(read_record(folder) or {})
         write_record(folder, record)
         move_run(folder, place, [*recorded_files(record), RECORD_NAME], [], fresh=True)

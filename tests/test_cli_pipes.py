@@ -318,3 +318,7 @@ def test_a_stem_that_is_called_rest():
     np.testing.assert_array_equal(piece.stems["rest-2"], parts["kick"] + parts["hat"])
     (piece,) = kept([Piece(stems=parts, mixture=sum(parts.values()))], ("hat",))
     assert list(piece.stems) == ["hat", "rest"]
+    parts["rest-2"] = parts.pop("kick")
+    (piece,) = kept([Piece(stems=parts, mixture=sum(parts.values()))], ("rest", "rest-2"))
+    assert list(piece.stems) == ["rest", "rest-2", "rest-3"]
+    np.testing.assert_array_equal(piece.stems["rest-3"], parts["hat"])

@@ -253,6 +253,8 @@ def test_a_place_that_is_taken_is_refused(project, tmp_path):
         lambda: Project(input_path="mix.wav", input_sha256="0" * 64, settings={"n_threads": 1}),
         lambda: Project(input_path="mix.wav", input_sha256="0" * 64, settings={"seed": []}),
         lambda: Project(input_path="mix.wav", input_sha256="0" * 64, output={"x": 1}),
+        lambda: Project(input_path="mix.wav", input_sha256="0" * 64, output={"bits": [1]}),
+        lambda: Project(input_path="mix.wav", input_sha256="0" * 64, settings={"beta": 10**400}),
         lambda: Project(input_path="mix.wav", input_sha256="0" * 64, stems={"../x": "0" * 64}),
         lambda: Project(
             input_path="mix.wav", input_sha256="0" * 64, settings={"examples": {"../a": ["@0-1"]}}
@@ -304,6 +306,7 @@ def hostile(change):
         (hostile(lambda c: c["steps"][0]["regroup"].update(move=[[[1], "../x"]])), "step 1: the"),
         (hostile(lambda c: c["steps"][2]["paint"].update(regions=5)), "step 3: its regions"),
         (hostile(lambda c: c["steps"][2]["paint"]["regions"][0].update(stem="/x")), "step 3: the"),
+        (hostile(lambda c: c["steps"][2]["paint"]["regions"][0].update(start_s=10**400)), "step 3"),
         (hostile(lambda c: c.update(stems={"x": 1})), "SHA-256 of the stem x"),
         (hostile(lambda c: c.update(audiosep=[])), "version of audiosep"),
     ],

@@ -212,6 +212,10 @@ BROKEN = {
     "output that is a word": lambda record: record.update(output="wav"),
     "another version": lambda record: (record.update(audiosep="9.0"), record.pop("settings")),
     "empty": lambda record: record.update(stems={}),
+    "a file outside": lambda record: record.update(files={"../../x.csv": {"sha256": "0" * 64}}),
+    "a file that is the record": lambda record: record.update(
+        files={"audiosep.json": {"sha256": "0" * 64}}
+    ),
     "another length": lambda record: record["input"].update(n_samples=12),
 }
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from typing import Annotated
 
@@ -14,6 +13,7 @@ from audiosep.cli import completing, export, inspection, learning, research
 from audiosep.cli.addresses import check_addresses
 from audiosep.cli.batch import batch_like
 from audiosep.cli.helping import Panel, add_command
+from audiosep.cli.interrupts import listen
 from audiosep.cli.paint import paint
 from audiosep.cli.preview import preview
 from audiosep.cli.replay import replay
@@ -106,8 +106,7 @@ def run() -> None:
     debug = "--debug" in sys.argv
     if not debug:  # see audiosep.io.quiet
         os.environ.setdefault("AUDIOSEP_QUIET_DECODERS", "1")
-    # A polite request to end cleans up as Ctrl-C does.
-    signal.signal(signal.SIGTERM, lambda *_: _leave(ExitCode.TERMINATED))
+    listen()
     try:
         check_addresses(sys.argv[1:])
         completing.prepare()

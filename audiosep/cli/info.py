@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from audiosep.cli.folders import find_recordings
 from audiosep.cli.remote import header_of, health_of
 from audiosep.cli.talk import Talk
-from audiosep.errors import AudiosepError, ExitCode
+from audiosep.errors import AudiosepError, ExitCode, InputError
 from audiosep.io import AudioInfo, info
 from audiosep.io.endings import Ending, ending_of
 from audiosep.io.naming import display, find_inputs
@@ -64,6 +64,9 @@ def _entries(
                 if not words.startswith(display(path)):
                     words = f"{display(path)} {words}"
                 yield entry | {"status": "failed", "error": words}, error
+            except OSError as error:
+                words = f"{display(path)} cannot be read: {error.strerror or error}."
+                yield entry | {"status": "failed", "error": words}, InputError(words)
 
 
 def _inputs(argument: Place) -> Sequence[Place]:

@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from audiosep.types import Progress, ignore_progress
+from audiosep.cli.interrupts import ask_again
+from audiosep.types import Progress
 
 __all__ = ["NotedTalk", "Talk"]
 
@@ -78,7 +79,7 @@ class Talk:
     def progress(self, title: str) -> Iterator[Progress]:
         """Show a bar on a terminal; nothing elsewhere."""
         if not self.bars or not self._may_draw():
-            yield ignore_progress
+            yield lambda _stage, _fraction: ask_again()
             return
         from rich.console import Console
         from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
@@ -94,6 +95,7 @@ class Talk:
             task = bars.add_task(title, total=1.0)
 
             def update(stage: str, fraction: float) -> None:
+                ask_again()
                 low, high = _STAGES.get(stage, _MODEL)
                 bars.update(task, completed=low + (high - low) * fraction)
 

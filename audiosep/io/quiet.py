@@ -2,13 +2,14 @@
 
 The MP3 decoder inside libsndfile writes notes to the standard error stream of the process, and
 cannot be told not to. What is wrong with a recording is said in our words; so while it decodes,
-that stream leads nowhere. This is for programs that print with one thread, as the command line
-does: the stream belongs to the whole process, so libraries leave it alone.
+that stream leads nowhere, until the last thread that decodes has done. The stream belongs to the
+whole process, so this is for the command line alone: libraries leave it as it is.
 """
 
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -18,6 +19,14 @@ VARIABLE = "AUDIOSEP_QUIET_DECODERS"
 """Set by the command line for its own process and those that it starts."""
 
 _STDERR = 2
+
+
+class _Decoding:
+    """How many threads decode now, and where the stream led before the first of them."""
+
+    lock = threading.Lock()
+    n = 0
+    kept: int | None = None
 
 
 @contextmanager
@@ -32,16 +41,31 @@ def without_notes(format_: str = "MP3") -> Iterator[None]:
     if format_ != "MP3" or VARIABLE not in os.environ:
         yield
         return
+    with _Decoding.lock:
+        if _Decoding.n == 0:
+            _send_away()
+        _Decoding.n += 1
     try:
-        kept = os.dup(_STDERR)
-    except OSError:  # closed
-        yield
-        return
-    try:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, _STDERR)
-        os.close(nowhere)
         yield
     finally:
-        os.dup2(kept, _STDERR)
-        os.close(kept)
+        with _Decoding.lock:
+            _Decoding.n -= 1
+            if _Decoding.n == 0:
+                _bring_back()
+
+
+def _send_away() -> None:
+    try:
+        _Decoding.kept = os.dup(_STDERR)
+    except OSError:  # closed
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, _STDERR)
+    os.close(nowhere)
+
+
+def _bring_back() -> None:
+    if _Decoding.kept is not None:
+        os.dup2(_Decoding.kept, _STDERR)
+        os.close(_Decoding.kept)
+        _Decoding.kept = None

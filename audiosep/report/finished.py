@@ -230,7 +230,10 @@ def _check_rest(record: dict[str, Any]) -> str:
     null = record.get("null_test_db")
     if null is not None and not math.isfinite(float(null)):
         raise ValueError
-    for entry in record.get("files", {}).values():
+    for name, entry in record.get("files", {}).items():
+        # Whoever copies them must not be led out of the folder.
+        if Path(name).name != name or name in ("", "..", RECORD_NAME) or "\0" in name:
+            raise ValueError
         if not isinstance(entry["sha256"], str):
             raise TypeError
     digest = record_digest(record)

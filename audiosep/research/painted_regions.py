@@ -135,9 +135,13 @@ class PaintedRegion:
 
 
 def _number(name: str, value: object) -> float:
-    number = float(value) if type(value) in (int, float) else math.nan  # type: ignore[arg-type]
+    try:
+        number = float(value) if type(value) in (int, float) else math.nan  # type: ignore[arg-type]
+    except OverflowError:
+        number = math.inf
     if not 0.0 <= number < math.inf:
-        raise ParameterError(f"{name}={value!r} must be a number of at least 0.")
+        shown = repr(value)[:40]
+        raise ParameterError(f"{name}={shown} must be a number of at least 0.")
     return number
 
 

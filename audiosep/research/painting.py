@@ -15,6 +15,7 @@ References
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -157,13 +158,16 @@ def paint(
     grid = Grid.of(old.sr, old.n_samples)
     boxes = boxes_of(regions, names, grid)
     check_allowed(boxes, len(names), grid.n_bins, grid.n_frames)
-    old.check_memory(3 * len(names) + _WORKING_RECORDINGS)
+    # Each stem, and its magnitudes: those of all channels together take as much as two of them.
+    each = 2 + 2 / old.n_channels
+    old.check_memory(math.ceil(each * len(names)) + _WORKING_RECORDINGS)
     with beside(place) as new:
         stems = _read(old, names, threads)
         progress("fit", 0.0)
         with one_blas_thread():
             transfer = _transfer(old, stems, boxes, grid, refit, seed, threads, progress)
             changed = _move(old, stems, transfer, grid, threads, progress)
+            del transfer  # holds magnitudes of all stems
             honoured = _honoured(old, stems, boxes, grid, threads)
             for _ in range(_PASSES):
                 if min(honoured) >= _LEAST_HONOURED:
@@ -171,6 +175,7 @@ def paint(
                 # Windows reach beyond the edges of regions: what has come back moves once more.
                 transfer = _transfer(old, stems, boxes, grid, False, seed, threads, ignore_progress)
                 changed |= _move(old, stems, transfer, grid, threads, ignore_progress)
+                del transfer
                 honoured = _honoured(old, stems, boxes, grid, threads)
         progress("write", 0.0)
         written, warnings = _write(old, stems, changed, new, threads)

@@ -1,0 +1,43 @@
+"""Ctrl-C and SIGTERM, noticed again where they were lost.
+
+Both arrive as an exception wherever the interpreter happens to be, and compiled libraries drop one
+now and then while they look for something else. So that a run does not go on as if nothing had been
+said, what was asked is kept, and asked again when the next step of the work reports itself.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+
+from audiosep.errors import ExitCode
+
+__all__ = ["ask_again", "listen"]
+
+_asked: list[ExitCode] = []
+
+
+def listen() -> None:
+    """End politely from now on: both clean up; a Ctrl-C that the caller has switched off stays."""
+    signal.signal(signal.SIGTERM, lambda *_: _end(ExitCode.TERMINATED))
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, lambda *_: _end(ExitCode.INTERRUPTED))
+
+
+def ask_again() -> None:
+    """End now if that was asked before.
+
+    Raises
+    ------
+    KeyboardInterrupt, SystemExit
+        As the signal did.
+    """
+    if _asked:
+        _end(_asked[0])
+
+
+def _end(code: ExitCode) -> None:
+    _asked.append(code)
+    if code == ExitCode.INTERRUPTED:
+        raise KeyboardInterrupt
+    sys.exit(int(code))

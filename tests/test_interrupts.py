@@ -1,0 +1,47 @@
+"""Being told to end counts, also where the exception that says so was dropped on its way."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+from audiosep.cli import interrupts
+from audiosep.cli.talk import Talk
+
+
+@pytest.fixture
+def handlers(monkeypatch):
+    """Signals as the interpreter has them, and afterwards as they were."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    monkeypatch.setattr(interrupts, "_asked", [])
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def test_nothing_is_asked_of_an_undisturbed_run(handlers):
+    interrupts.listen()
+    with Talk().progress("a.wav") as progress:
+        progress("fit", 0.5)
+
+
+@pytest.mark.parametrize(
+    ("number", "kind", "code"),
+    [(signal.SIGINT, KeyboardInterrupt, None), (signal.SIGTERM, SystemExit, 143)],
+)
+def test_what_was_dropped_is_asked_again_by_the_next_step(handlers, number, kind, code):
+    interrupts.listen()
+    with pytest.raises(kind):  # here somebody drops it
+        signal.raise_signal(number)
+    with Talk().progress("a.wav") as progress, pytest.raises(kind) as again:
+        progress("fit", 0.5)
+    assert getattr(again.value, "code", None) == code
+
+
+def test_a_caller_that_wants_no_ctrl_c_keeps_that(handlers):
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    interrupts.listen()
+    signal.raise_signal(signal.SIGINT)
+    interrupts.ask_again()
