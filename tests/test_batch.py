@@ -537,6 +537,7 @@ def make_tapes(n_files, n_broken):
         (broken if number < n_broken else sound)(name)
 
 
+@pytest.mark.slow
 def test_killed_twice_and_resumed_is_as_never_killed(here):
     make_tapes(24, 3)
     for goal in (4, 12):

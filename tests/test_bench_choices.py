@@ -151,6 +151,7 @@ def corpus(tmp_path_factory):
     return root
 
 
+@pytest.mark.slow
 def test_every_section_runs(bench, corpus, monkeypatch, capsys, tmp_path):
     def short(label, settings=None, *rest, **more):
         settings = dict(settings or {})

@@ -453,6 +453,7 @@ def test_the_most_alike_frames_keep_their_distance(bench):
     assert bench.peers.most_alike(similarities, 2, 1, 1) == [3]
 
 
+@pytest.mark.slow
 def test_hpss_and_the_cascades_give_the_stems_of_their_tasks(bench):
     sources = {"drums": click_track(), "bass": tone(60), "other": tone(700)}
     item = item_of(bench, "stems", sources)
@@ -763,7 +764,7 @@ def test_every_mark_in_the_docs_is_of_a_table(bench):
     root = SCRIPTS.parent
     tasks = bench.main.ALL_TASKS
     known = {"overview", "halves", "goals"}
-    known |= {f"{table}-{task}" for task in tasks for table in ("items", "shares")}
+    known |= {f"{table}-{task}" for task in tasks for table in ("items", "shares", "ideas")}
     pages = bench.docs.pages()
     assert {"README.md", "docs/quality.md", "docs/methods/vocals.md"} <= set(pages)
     for page in pages:

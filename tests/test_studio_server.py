@@ -88,6 +88,14 @@ def test_the_word_in_the_address_becomes_a_cookie(opened):
     assert opened.token.encode() not in page
 
 
+def test_cookies_of_other_servers_do_not_hide_ours(opened):
+    port = opened.host.split(":")[1]
+    own = f"audiosep-studio-{port}={opened.token}"
+    for cookies in (f'a={{"x":1}}; {own}', f"a=[1,2]; b; {own}; c=d e", own):
+        assert opened.ask("/api/state", token="", Cookie=cookies)[0] == 200, cookies
+    assert opened.ask("/api/state", token="", Cookie=f"{own}x")[0] == 403
+
+
 @pytest.mark.parametrize("host", ["localhost.evil.org", "192.168.0.1", "127.0.0.1", "[::1]"])
 def test_no_other_host(opened, host):
     port = opened.host.split(":")[1]
@@ -245,6 +253,28 @@ def test_stale_requests_change_nothing(opened, stems):
     assert "in another window perhaps" in said["problem"]
     assert opened.state()["version"] == before["version"]
     assert opened.do("cancel", job=999)[0] == 409
+
+
+def test_an_upload_that_comes_too_late_changes_nothing(opened, tmp_path):
+    content = files.write_sound(tmp_path / "late.wav", files.noise()).read_bytes()
+    with socket.create_connection(tuple(opened.host.split(":")), timeout=10) as line:
+        line.sendall(
+            f"PUT /api/upload?name=late.wav&version={opened.state()['version']} HTTP/1.1\r\n"
+            f"Host: {opened.host}\r\nX-Audiosep-Token: {opened.token}\r\nConnection: close\r\n"
+            f"Origin: http://{opened.host}\r\nContent-Length: {len(content)}\r\n\r\n".encode()
+        )
+        line.sendall(content[:100])
+        while not list(opened.temporary.rglob("uploads/*")):
+            time.sleep(0.01)
+        assert opened.do("rename", stem="low", name="bass")[0] == 200  # in another window
+        line.sendall(content[100:])
+        answer = b""
+        while part := line.recv(4096):
+            answer += part
+    assert answer.startswith(b"HTTP/1.1 409 ")
+    assert b"in another window perhaps" in answer
+    assert names(opened) == ["bass", "high"]
+    assert not list(opened.temporary.rglob("uploads/*"))
 
 
 # --- what is heard before and after it is written -----------------------------------------------

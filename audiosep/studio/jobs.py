@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeGuard
 
 from audiosep.errors import AudiosepError, ExitCode
 
@@ -151,12 +151,20 @@ class Foreman:
     # --- the thread -------------------------------------------------------------------------------
 
     def _oversee(self) -> None:
-        self._hand = _Hand(self._n_threads)
+        self._hand = self._prepared()
         try:
             while (job := self._next()) is not None:
                 self._have_done(job)
         finally:
-            self._hand.end()
+            if self._hand is not None:
+                self._hand.end()
+
+    def _prepared(self) -> _Hand | None:
+        """Give a process before it is needed; that there can be none is told when it is."""
+        try:
+            return _Hand(self._n_threads)
+        except OSError:
+            return None
 
     def _next(self) -> Job | None:
         with self._condition:
@@ -181,14 +189,24 @@ class Foreman:
     def _have_done(self, job: Job) -> None:
         hand = self._hand
         if hand is None or not hand.process.is_alive():
-            hand = self._hand = _Hand(self._n_threads)
+            self._hand = None
+            try:
+                hand = self._hand = _Hand(self._n_threads)
+            except OSError as error:
+                why = error.strerror or type(error).__name__
+                job.failed(f"No process can be started: {why}; close other programs.")
+                return
         hand.begin(job)
         while True:
             if job.number in self._cancelled or self._closing:
-                hand.end()
+                last = hand.end()
+                self._hand = None
                 if not self._closing:
-                    self._hand = _Hand(self._n_threads)
-                    job.failed("")
+                    if _is_kept(last, job):
+                        self._tell_kept(job, last)
+                    else:
+                        job.failed("")
+                    self._hand = self._prepared()
                 return
             try:
                 message = hand.message(_EVERY_S / 2)
@@ -210,11 +228,23 @@ class Foreman:
                     )
                 )
                 continue
-            if job.number in self._cancelled:  # it was over in the same moment
+            if _is_kept(message, job):
+                self._tell_kept(job, message)
+            elif job.number in self._cancelled:  # it was over in the same moment
                 job.failed("")
             else:
                 _tell(job, what, value)
             return
+
+    def _tell_kept(self, job: Job, message: tuple[str, Any]) -> None:
+        with self._condition:
+            self._running = None  # who hears of it may change what it was made of
+        _tell(job, *message)
+
+
+def _is_kept(message: tuple[str, Any] | None, job: Job) -> TypeGuard[tuple[str, Any]]:
+    """Whether files were written that stay: who cancelled in the same moment must hear of them."""
+    return message is not None and message[0] == "done" and job.kind in ("save", "learn")
 
 
 def _tell(job: Job, what: str, value: Any) -> None:
@@ -267,13 +297,18 @@ class _Hand:
             raise EOFError from None
         return None
 
-    def end(self) -> None:
-        """Ask it to end, so that it cleans up, and then do not ask."""
+    def end(self) -> tuple[str, Any] | None:
+        """Ask it to end, so that it cleans up, and then do not ask; its last word."""
         self.process.terminate()
         self.process.join(_GRACE_S)
         self.process.kill()
         self.process.join()
+        last = None
+        with suppress(EOFError, OSError):
+            while self._ours.poll():
+                last = self._ours.recv()
         self._ours.close()
+        return last
 
 
 # --- in the process itself ------------------------------------------------------------------------

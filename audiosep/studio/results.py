@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from audiosep.errors import RefusedError, UsageError
 from audiosep.io.naming import display
+from audiosep.report.finished import record_digest
+from audiosep.save import read_record
 from audiosep.studio.history import Step
 
 if TYPE_CHECKING:
@@ -38,13 +40,24 @@ def save_stems(session: Session, asked: Mapping[str, Any]) -> None:
         without = f" There is no project file: {problem}" if problem else ""
         session.say(f"Saved {n_files} files in {display(place)}.{without}")
 
+    cancelled = _or_cancelled(session)
+
+    def failed(sentence: str) -> None:
+        there = session.history.step(step.number)
+        known = None if there is None or there.finished is None else there.finished.digest
+        # It may have been ended after the last move and before it could tell of it.
+        if not sentence and known is not None and record_digest(read_record(place)) == known:
+            session.say(f"{display(place)} holds these stems already; it was too late to cancel.")
+        else:
+            cancelled(sentence)
+
     arguments = {
         "steps": [_portable(one) for one in steps],
         "place": str(place),
         "input_name": name,
         "replace": asked.get("replace") is True,
     }
-    session.give("save", "Saving", arguments, done=done, failed=_or_cancelled(session))
+    session.give("save", "Saving", arguments, done=done, failed=failed)
 
 
 def _portable(step: Step) -> dict[str, Any]:

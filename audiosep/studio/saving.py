@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import json
+import os
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from audiosep.errors import RefusedError
 from audiosep.io.naming import display
@@ -17,6 +19,7 @@ from audiosep.save import RECORD_NAME, read_record, write_record
 __all__ = ["PROJECT_NAME", "save_step"]
 
 PROJECT_NAME = "project.json"
+_MOST_PROJECT_BYTES = 1_000_000
 
 
 def save_step(
@@ -55,13 +58,23 @@ def save_step(
         If it cannot be written.
     """
     old = _old_files(place, replace)
+    project = place / PROJECT_NAME
+    if write_project is not None and os.path.lexists(project) and PROJECT_NAME not in old:
+        raise RefusedError(
+            f"{display(project)} is there already, and no project by audiosep; move it away, or "
+            "type another place."
+        )
     told = dict(finished.record if record is None else record)
     digests = {stem.file: stem.sha256 for stem in finished.stems}
     # Only what describes these stems: melodies and the like are those of the separation alone.
     digests |= {name: entry["sha256"] for name, entry in told.get("files", {}).items()}
+    _check_names(finished.place, digests)
     with beside(place) as new:
         for file, digest in digests.items():
-            copy_stem(finished.place / file, new / file, digest)
+            # Two names can be one file to a file system: only what was found right takes a name.
+            partial = new / ".part"
+            copy_stem(finished.place / file, partial, digest)
+            os.replace(partial, new / file)
         names = list(digests)
         if write_project is not None:
             write_project(new / PROJECT_NAME)
@@ -70,6 +83,37 @@ def save_step(
         names.append(RECORD_NAME)
         move_run(new, place, names, old, fresh=not old and not place.exists())
     return names
+
+
+def _is_plain(name: object) -> TypeGuard[str]:
+    """Whether a name is that of a file in the folder itself."""
+    return (
+        isinstance(name, str)
+        and name not in ("", "..")
+        and "\0" not in name
+        and Path(name).name == name
+    )
+
+
+def _check_names(place: Path, names: Iterable[str]) -> None:
+    """Refuse a record, which anyone may have written, that would have other files written."""
+    for name in names:
+        if not _is_plain(name) or name in (RECORD_NAME, PROJECT_NAME):
+            raise RefusedError(
+                f"{display(place / RECORD_NAME)} names {display(name)}, which is no file of these "
+                "stems; separate the recording again."
+            )
+
+
+def _is_project(path: Path) -> bool:
+    """Whether a file is a project that audiosep wrote."""
+    try:
+        if not path.is_file() or path.stat().st_size > _MOST_PROJECT_BYTES:
+            return False
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(content, dict) and "audiosep_project" in content
 
 
 def _old_files(place: Path, replace: bool) -> list[str]:
@@ -92,7 +136,9 @@ def _old_files(place: Path, replace: bool) -> list[str]:
     entries = stems.values() if isinstance(stems, dict) else ()
     named = [one.get("file") for one in entries if isinstance(one, dict)]
     named += list(files) if isinstance(files, dict) else []
-    old = [name for name in named if isinstance(name, str) and Path(name).name == name]
+    old = [name for name in named if _is_plain(name)]
     if is_report(place / REPORT_NAME):  # it tells of the stems that go
         old.append(REPORT_NAME)
+    if _is_project(place / PROJECT_NAME):  # it would repeat stems that are gone
+        old.append(PROJECT_NAME)
     return [RECORD_NAME, *dict.fromkeys(old)]

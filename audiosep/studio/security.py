@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Awaitable, Callable, MutableMapping
-from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import parse_qs
+
+from starlette.requests import cookie_parser
 
 __all__ = ["HEADERS", "Gate", "cookie_name"]
 
@@ -125,12 +126,9 @@ class Gate:
         return ""
 
     def _knows_token(self, scope: _Message, cookies: str, header: str) -> bool:
-        found = [header]
-        try:
-            morsel = SimpleCookie(cookies).get(self._cookie)
-            found.append("" if morsel is None else morsel.value)
-        except CookieError:
-            pass
+        # Not http.cookies: a cookie of another server of this computer that it does not understand
+        # would hide ours.
+        found = [header, cookie_parser(cookies).get(self._cookie, "")]
         if scope["path"] == "/":
             query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
             found += query.get("token", [])[:1]

@@ -197,11 +197,17 @@ class Server:
         path = self._session.uploads / f"{number:04}{ending if ending.isprintable() else ''}"
         try:
             await _received(request, path, int(length))
-            await asyncio.to_thread(self._session.choose, path, name, uploaded=True)
+            await asyncio.to_thread(self._choose, version, path, name)
         except BaseException:
             path.unlink(missing_ok=True)
             raise
         return JSONResponse(await asyncio.to_thread(state_of, self._session))
+
+    def _choose(self, version: int, path: Path, name: str) -> None:
+        with self._session.lock:
+            # Again: the file was minutes on its way, and another window may have gone on.
+            self._session.check_version(version, closing=True)
+            self._session.choose(path, name, uploaded=True)
 
 
 class TooLargeError(RefusedError):
@@ -294,6 +300,6 @@ async def _received(request: Request, path: Path, length: int) -> None:
                 await asyncio.to_thread(file.write, bytes(waiting))
                 waiting.clear()
         file.write(waiting)
-        os.fsync(file.fileno())
+        await asyncio.to_thread(os.fsync, file.fileno())
     if n_bytes != length:
         raise InputError("The file did not arrive as a whole; choose it again.")

@@ -5,9 +5,8 @@ from __future__ import annotations
 import shutil
 import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +34,9 @@ __all__ = ["Chosen", "Session", "StaleError"]
 
 _LONG = ("split", "paint")
 """Jobs whose result takes the place of what is heard: nothing else is changed meanwhile."""
+
+_KEPT = ("save", "learn")
+"""Jobs that read the folder of a step: it stays until they are done."""
 
 
 class StaleError(RefusedError):
@@ -69,17 +71,24 @@ class Components:
 
     Parameters
     ----------
-    sounds : Future of ComponentSounds
-        Their sounds, being opened.
+    folder : Path
+        Of the step.
     energy : np.ndarray [shape=(n_components,)]
         How much each weighs.
     exact : bool
         Whether what is heard at once is exactly what will be written.
     """
 
-    sounds: Future[ComponentSounds]
+    folder: Path
     energy: npt.NDArray[np.float64]
     exact: bool
+
+    @cached_property
+    def sounds(self) -> ComponentSounds:
+        """Their sounds, opened when they are first asked for: they hold a whole recording."""
+        from audiosep.research.component_sounds import open_component_sounds
+
+        return open_component_sounds(self.folder)
 
 
 class Session:
@@ -114,14 +123,12 @@ class Session:
         self.uploads = work / "uploads"
         self._numbers = 0
         self._opened = 0  # how often something else was opened: what was begun before is too late
-        self._opener = ThreadPoolExecutor(1, thread_name_prefix="studio components")
         for folder in (self.steps_folder, self.uploads):
             folder.mkdir()
 
     def close(self) -> None:
         """End all work."""
         self.foreman.close()
-        self._opener.shutdown(wait=False, cancel_futures=True)
 
     # --- what everyone is told --------------------------------------------------------------------
 
@@ -215,7 +222,7 @@ class Session:
             else:
                 grouping, root = stored.grouping, number
                 self.components[number] = Components(
-                    sounds=self._opener.submit(_opened_components, folder),
+                    folder=folder,
                     energy=component_energy(stored.templates, stored.activations),
                     exact=stored.mask_exponent == 1.0,
                 )
@@ -234,7 +241,7 @@ class Session:
     def _sounds_of(self, root: int) -> ComponentSounds:
         if (known := self.components.get(root)) is None:
             raise InputError("These components are not there any more; load the page again.")
-        return known.sounds.result()
+        return known.sounds
 
     # --- what is done -----------------------------------------------------------------------------
 
@@ -246,7 +253,8 @@ class Session:
         StaleError
             If `version` is not the present one.
         RefusedError
-            If something is at work whose result takes the place of what is heard.
+            If something is at work whose result takes the place of what is heard, or all is to be
+            closed while something is being saved.
         """
         if version != self.version:
             raise StaleError(
@@ -255,6 +263,13 @@ class Session:
             )
         if not closing and self.foreman.waiting(_LONG) is not None:
             raise RefusedError("Wait until the present work is done, or cancel it first.")
+        if closing:
+            self._check_saved()
+
+    def _check_saved(self) -> None:
+        """Refuse to drop steps while some of them are still to be saved."""
+        if self.foreman.waiting(_KEPT) is not None:
+            raise RefusedError("Wait until that is saved, or cancel it first.")
 
     def cancel(self, number: object) -> None:
         """Give up a job.
@@ -359,9 +374,17 @@ class Session:
         self.foreman.give(job)
 
     def add(self, step: Step) -> None:
-        """Put a step after the current one; those that were undone are gone."""
+        """Put a step after the current one; those that were undone are gone.
+
+        Raises
+        ------
+        RefusedError
+            If one of these may still be being saved, or there are too many steps.
+        """
         with self.lock:
             gone = self.history.steps[self.history.at + 1 :]
+            if gone:
+                self._check_saved()
             self.history = self.history.with_step(step)
             for old in gone:
                 self.foreman.forget(old.number)
@@ -415,9 +438,3 @@ class Session:
                 return
             self.drawings[number] = drawing
         self.changed()
-
-
-def _opened_components(folder: Path) -> ComponentSounds:
-    from audiosep.research.component_sounds import open_component_sounds
-
-    return open_component_sounds(folder)

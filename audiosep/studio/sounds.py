@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["BLOCK_S", "Mixer", "block_samples"]
 
 BLOCK_S = 4.0
-_CACHED = 64
-"""Blocks of components: both stems that one moves between need it."""
+_CACHED_BYTES = 128_000_000
+"""Of blocks of components: both stems that one moves between need them."""
 
 Samples = npt.NDArray[np.float32]
 
@@ -42,6 +42,7 @@ class Mixer:
     def __init__(self, components: Callable[[int], ComponentSounds]) -> None:
         self._components = components
         self._cache: OrderedDict[Hashable, Samples] = OrderedDict()
+        self._cached_bytes = 0
         self._lock = threading.Lock()
         self._making = threading.Lock()
 
@@ -104,14 +105,17 @@ class Mixer:
                 known = self._made(root, number, block)
                 with self._lock:
                     self._cache[key] = known
-                    while len(self._cache) > _CACHED:
-                        self._cache.popitem(last=False)
+                    self._cached_bytes += known.nbytes
+                    while self._cached_bytes > _CACHED_BYTES:
+                        _, oldest = self._cache.popitem(last=False)
+                        self._cached_bytes -= oldest.nbytes
         return known
 
     def forget(self) -> None:
         """Forget all components."""
         with self._lock:
             self._cache.clear()
+            self._cached_bytes = 0
 
     def _cached(self, key: Hashable) -> Samples | None:
         with self._lock:

@@ -9,7 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from audiosep.errors import AudiosepError
+from audiosep.errors import AudiosepError, RefusedError
+from audiosep.io.naming import display
 from audiosep.types import Progress
 
 __all__ = ["JOBS", "warm_up"]
@@ -150,6 +151,8 @@ def _learn(folder: str, stem: str, file: str, n_threads: int | None, progress: P
         n_threads=n_threads,
         progress=progress,
     )
+    if os.path.lexists(file):  # by another job that was waiting, perhaps
+        raise RefusedError(f"{display(file)} is there already; type another name.")
     save_dictionary(found, Path(file))
     return file
 
