@@ -279,8 +279,9 @@ def _whereabouts(kept: str, lost: str) -> str:
         return f"{there}; copy it here and name it with --mixture"
     if not Path(kept).is_absolute():
         return (
-            f"the recording was given as {kept}, which is not below the current folder, {lost}; "
-            "verify in the folder in which it was separated, or name it with --mixture"
+            f"the recording was given as {kept}, and nothing that can be read is there from the "
+            f"current folder, {lost}; verify in the folder in which it was separated, or name it "
+            "with --mixture"
         )
     return f"the recording is no longer at {kept}, {lost}; name it with --mixture"
 

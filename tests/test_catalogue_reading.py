@@ -199,7 +199,7 @@ def test_row_06_rotten_flac_is_refused_with_its_place(split, here):
         "x.flac",
         r"is damaged after [12]\.\d\d s",
         error=DamagedAudioError,
-        next_step="take what can be read with --salvage",
+        next_step="take what can be read with 'audiosep split --salvage'",
     )
 
 

@@ -322,3 +322,12 @@ def test_a_stem_that_is_called_rest():
     (piece,) = kept([Piece(stems=parts, mixture=sum(parts.values()))], ("rest", "rest-2"))
     assert list(piece.stems) == ["rest", "rest-2", "rest-3"]
     np.testing.assert_array_equal(piece.stems["rest-3"], parts["hat"])
+
+
+def test_a_full_disk_behind_stdout(here):
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [*files.COMMAND, "presets"], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert done.returncode == 4
+    assert done.stderr.startswith("audiosep: what was to be printed cannot be written: No space")

@@ -199,7 +199,7 @@ def test_cut_flac_is_damaged_and_the_good_part_can_be_read(tmp_path):
         audiosep.read(path)
     (position,) = re.findall(r"after (\d+\.\d\d) s", str(caught.value))
     assert 2.5 < float(position) <= 3.0
-    assert str(caught.value).endswith("or take what can be read with --salvage.")
+    assert str(caught.value).endswith("or take what can be read with 'audiosep split --salvage'.")
     part = open_recording(path, duration=float(position)).audio
     np.testing.assert_array_equal(part.samples, whole[:, : part.n_samples])
     assert part.duration > 2.5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from typing import Annotated
@@ -96,6 +97,9 @@ add_command(app, inspection.doctor, Panel.HOUSE, "audiosep doctor")
 add_command(app, completing.completion, Panel.HOUSE, "audiosep completion bash")
 
 
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+
+
 def run() -> None:
     """Run the command and leave with a true exit code."""
     _open_closed_streams()
@@ -132,6 +136,11 @@ def run() -> None:
     except Exception as error:
         if debug:
             raise
+        if isinstance(error, OSError) and error.errno in _NO_ROOM:
+            # Files are written by those who can name them: this is what was to be printed.
+            words = f"what was to be printed cannot be written: {error.strerror}."
+            typer.echo(f"audiosep: {words}", err=True)
+            _leave(ExitCode.CANNOT_WRITE)
         typer.echo(
             f"audiosep: unexpected {type(error).__name__}: {error}; please report it with the "
             "output of --debug.",

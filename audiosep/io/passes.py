@@ -191,7 +191,7 @@ def _next(decoder: Decoder, n: int, at: int) -> npt.NDArray[np.float32]:
     except DecodingError as error:
         raise DamagedAudioError(
             f"is damaged after {at / decoder.info.sr:.2f} s ({error}); restore it from a backup, "
-            "or take what can be read with --salvage."
+            "or take what can be read with 'audiosep split --salvage'."
         ) from None
 
 
@@ -240,7 +240,7 @@ class _Zeroed:
         if options.fix_nonfinite is None:
             raise InputError(
                 f"cannot be used: {words}; repair it, for example in an audio editor, or take such "
-                "samples as silence with --fix-nonfinite zero."
+                "samples as silence with 'audiosep split --fix-nonfinite zero'."
             )
         self._n += int(np.count_nonzero(odd))
         self._where = self._where or words
