@@ -49,8 +49,9 @@ def test_memory_grows_up_to_a_chunk_and_then_no_more(preset):
     short, chunk, hour, day = (
         memory_of(preset, n, 2, stems, SR) for n in (10 * SR, 100 * SR, HOUR, 24 * HOUR)
     )
-    assert short < chunk
-    assert short < hour < 1.3 * chunk
+    # Where training takes most, as with by-example, length does not show up to a chunk.
+    assert short <= chunk
+    assert short <= hour < 1.3 * chunk
     assert hour == pytest.approx(day, rel=1e-6)
     assert memory_of(preset, HOUR, 1, stems, SR) <= hour
     assert memory_of(preset, HOUR, 2, stems, 2 * SR) > hour

@@ -138,8 +138,8 @@ def run() -> None:
             raise
         if isinstance(error, OSError) and error.errno in _NO_ROOM:
             # Files are written by those who can name them: this is what was to be printed.
-            words = f"what was to be printed cannot be written: {error.strerror}."
-            typer.echo(f"audiosep: {words}", err=True)
+            why = f"what was to be printed cannot be written: {error.strerror}."
+            typer.echo(f"audiosep: {why}", err=True)
             _leave(ExitCode.CANNOT_WRITE)
         typer.echo(
             f"audiosep: unexpected {type(error).__name__}: {error}; please report it with the "
