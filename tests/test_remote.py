@@ -616,7 +616,7 @@ def test_what_has_appeared_meanwhile_is_not_replaced(bucket, split, here, monkey
 
 
 def test_dead_tasks_are_cleaned_up_for(here):
-    from audiosep.cli.scratch import remove_dead_scratch, scratch
+    from audiosep.io.scratch import remove_dead_scratch, scratch
 
     pytest.importorskip("fcntl")
     dead = here / "tmp" / ".audiosep.task-dead"
@@ -626,7 +626,7 @@ def test_dead_tasks_are_cleaned_up_for(here):
         assert not dead.exists()
         remove_dead_scratch()
         assert mine.is_dir()
-        code = "from audiosep.cli.scratch import remove_dead_scratch as r; r()"
+        code = "from audiosep.io.scratch import remove_dead_scratch as r; r()"
         subprocess.run([sys.executable, "-c", code], check=True, env=dict(os.environ))
         assert mine.is_dir()
     assert not mine.exists()

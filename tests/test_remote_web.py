@@ -24,12 +24,12 @@ from audiosep.cli.addresses import check_addresses
 from audiosep.cli.batch import batch_all
 from audiosep.cli.batches import BatchOptions
 from audiosep.cli.inside import within
-from audiosep.cli.scratch import remove_dead_scratch, scratch
 from audiosep.cli.split import split_all
 from audiosep.cli.talk import Talk
 from audiosep.errors import InputError, OutputError, UsageError
 from audiosep.io import remote as io_remote
 from audiosep.io.remote import UnreachableError
+from audiosep.io.scratch import remove_dead_scratch, scratch
 from audiosep.io.urls import Url, place_from
 
 SMALL = replace(OPTIONS, preset="components", n_components=3, max_iter=2, n_threads=1)

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from audiosep.errors import OutputError, RefusedError, UsageError
+from audiosep.io.scratch import scratch
 from audiosep.research.regrouping_plan import Wishes
 from audiosep.studio import history as history_module
-from audiosep.studio.folders import Places, work_folder
+from audiosep.studio.folders import Places
 from audiosep.studio.history import History, Step, regrouped_step, stems_alone
 from audiosep.types import Grouping
 
@@ -153,15 +154,15 @@ def test_places_that_cannot_be(places, text):
 
 def test_work_folders_go_and_those_of_the_dead_too(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    dead = tmp_path / ".audiosep-studio.dead"
+    dead = tmp_path / ".audiosep.task-dead"
     (dead / "steps").mkdir(parents=True)
     mine = tmp_path / "mine"
     mine.mkdir()
-    with work_folder() as work:
+    with scratch() as work:
         assert not dead.exists()
         assert mine.exists()
         (work / "x").write_text("x")
-        with work_folder() as other:  # one that lives is left alone
+        with scratch() as other:  # one that lives is left alone
             assert other != work
             assert (work / "x").exists()
         assert not other.exists()

@@ -489,7 +489,7 @@ def test_work_is_watched_cancelled_and_left_without_a_trace(empty, tmp_path):
     state = empty.until(lambda one: one["job"] is None)
     assert time.monotonic() - began < 10
     empty.until(lambda one: one["notice"]["text"] == "Cancelled. Nothing has changed.")
-    (work,) = empty.temporary.glob(".audiosep-studio.*")
+    (work,) = empty.temporary.glob(".audiosep.task-*")
     assert list((work / "steps").iterdir()) == []
     # And then it works as if nothing had been.
     short = files.write_sound(tmp_path / "short.wav", files.noise(8000, 1), 8000)

@@ -19,10 +19,10 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from audiosep.cli.scratch import remove_dead_scratch
 from audiosep.errors import OutputError
 from audiosep.io.naming import display
 from audiosep.io.placing import HELD_PREFIX, NEW_PREFIX
+from audiosep.io.scratch import remove_dead_scratch
 from audiosep.io.urls import Place, Url, seen_from
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 from audiosep.cli.inside import place_below, shortened, within
-from audiosep.cli.scratch import scratch
 from audiosep.errors import InputError, UsageError
 from audiosep.io.naming import TOP, display
+from audiosep.io.scratch import scratch
 from audiosep.io.urls import Place, Url
 
 if TYPE_CHECKING:

@@ -14,7 +14,6 @@ from audiosep.cli.locks import TrackTakenError, locked_track
 from audiosep.cli.places import replace_record
 from audiosep.cli.report import with_report
 from audiosep.cli.resume import place_of, resume
-from audiosep.cli.scratch import scratch_blamed
 from audiosep.cli.settings import (
     bytes_from,
     check_format_holds,
@@ -40,6 +39,7 @@ from audiosep.factorization_files import FACTORIZATION_NAME
 from audiosep.io import AudioInfo, info, open_recording
 from audiosep.io.naming import Job, RemoteJob, display
 from audiosep.io.remote import UnreachableError
+from audiosep.io.scratch import scratch_blamed
 from audiosep.io.urls import Place
 from audiosep.memory import PROGRAM_BYTES, map_large_arrays
 

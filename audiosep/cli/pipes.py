@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import BinaryIO
 
 from audiosep.cli.batches import BatchOptions
-from audiosep.cli.scratch import scratch
 from audiosep.cli.split import SplitOptions, split_all
 from audiosep.cli.talk import Talk
 from audiosep.errors import (
@@ -23,6 +22,7 @@ from audiosep.errors import (
 )
 from audiosep.io.header import info
 from audiosep.io.naming import display
+from audiosep.io.scratch import scratch
 from audiosep.io.urls import Place, place_from
 from audiosep.save import read_record
 

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from audiosep.cli.places import UNFINISHED_NAME, Remote, replace_record, shelf_at
 from audiosep.cli.report import with_report
 from audiosep.cli.resume import known_recording, place_of, recorded_files, resume
-from audiosep.cli.scratch import scratch
 from audiosep.cli.talk import Talk
 from audiosep.cli.tasks import Outcome
 from audiosep.errors import AudiosepError, InputError, OutputError, RefusedError
@@ -27,6 +26,7 @@ from audiosep.io.endings import Ending, ending_of
 from audiosep.io.header import sha256_of
 from audiosep.io.naming import Job, RemoteJob, display
 from audiosep.io.remote import fetch, fetch_ends, put, put_text, remove, state_of
+from audiosep.io.scratch import scratch
 from audiosep.io.urls import Place, State, Url
 from audiosep.save import RECORD_NAME, read_record, write_record
 from audiosep.types import Progress

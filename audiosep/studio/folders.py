@@ -1,13 +1,9 @@
-"""Folders of the studio: its own for the work, and those in which results may be put."""
+"""Where the studio may put results."""
 
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -15,84 +11,9 @@ from pathlib import Path
 from audiosep.errors import OutputError, RefusedError
 from audiosep.io.naming import display
 
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
+__all__ = ["Places"]
 
-__all__ = ["Places", "work_folder"]
-
-_NEW = ".audiosep-studio.new-"
-_HELD = ".audiosep-studio."
-_NEW_S = 3600.0
 _LONGEST = 1000
-
-
-@contextmanager
-def work_folder() -> Iterator[Path]:
-    """Give a folder for the steps of a session, where temporary files go (``TMPDIR``).
-
-    It is removed afterwards, and so are those of sessions that died.
-
-    Raises
-    ------
-    OutputError
-        If it cannot be made.
-    """
-    _remove_dead()
-    with ExitStack() as stack:
-        try:
-            new = Path(tempfile.mkdtemp(prefix=_NEW))
-            folder = new.with_name(_HELD + new.name.removeprefix(_NEW))
-            for path in (new, folder):
-                stack.callback(shutil.rmtree, path, ignore_errors=True)
-            if fcntl is not None:
-                handle = os.open(new, os.O_RDONLY)
-                stack.callback(os.close, handle)
-                with suppress(OSError):  # a file system without locks
-                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # Only now, when it is held: nobody may find it and think that its maker died.
-            new.rename(folder)
-        except OSError as error:
-            raise OutputError(
-                f"no temporary folder can be made: {error.strerror}; set TMPDIR to a folder with "
-                "room."
-            ) from None
-        yield folder
-
-
-def _remove_dead() -> None:
-    """Remove what sessions have left that nobody holds a lock on any more."""
-    if fcntl is None:
-        return
-    try:
-        with os.scandir(tempfile.gettempdir()) as entries:
-            found = [
-                entry.path
-                for entry in entries
-                if _may_be_dead(entry) and entry.is_dir(follow_symlinks=False)
-            ]
-    except OSError:
-        return
-    for path in found:
-        with suppress(OSError):  # held, another user's, gone, or nothing can be locked here
-            handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(path, ignore_errors=True)
-            finally:
-                os.close(handle)
-
-
-def _may_be_dead(entry: os.DirEntry[str]) -> bool:
-    if not entry.name.startswith(_HELD):
-        return False
-    if not entry.name.startswith(_NEW):
-        return True
-    try:  # locked in a moment, unless its maker died before that
-        return entry.stat(follow_symlinks=False).st_mtime < time.time() - _NEW_S
-    except OSError:  # gone meanwhile
-        return False
 
 
 @dataclass(frozen=True, kw_only=True)

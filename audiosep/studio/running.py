@@ -60,14 +60,15 @@ def run_studio(
             f"the studio needs {error.name}, which is not installed; install it with: pip install "
             '"audiosep[studio]"'
         ) from None
-    from audiosep.studio.folders import Places, work_folder
+    from audiosep.io.scratch import scratch
+    from audiosep.studio.folders import Places
     from audiosep.studio.session import Session
 
     if source is not None and not source.exists():
         raise InputError(f"{display(source)} does not exist.")
     roots = [Path.cwd()] + ([] if source is None else [source.absolute().parent])
     closed = [source] if source is not None and source.is_dir() else []
-    with _listening(port) as listener, work_folder() as work:
+    with _listening(port) as listener, scratch() as work:
         session = Session(work, Places(roots=roots, closed=closed), n_threads)
         try:
             token = secrets.token_urlsafe(24)

@@ -1,4 +1,4 @@
-"""Temporary folders of single tasks, and what dead processes have left of theirs."""
+"""Temporary folders of tasks and of the studio, and what dead processes have left of theirs."""
 
 from __future__ import annotations
 
