@@ -1,4 +1,8 @@
-"""The frozen values that travel between the stages of the pipeline."""
+"""The frozen values that travel between the stages of the pipeline.
+
+One module, though a long one: most of it says what shapes, units and errors there are, and the
+values are made of each other.
+"""
 
 from __future__ import annotations
 

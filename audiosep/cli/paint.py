@@ -105,7 +105,7 @@ def paint_folder(folder: Path, options: PaintOptions, talk: Talk) -> ExitCode:
     AudiosepError
         As :func:`audiosep.research.painting.paint`, and for regions that cannot be read.
     """
-    from audiosep.cli.single import said_in_json
+    from audiosep.cli.single import said_in_json, tell_stems
     from audiosep.io.naming import display
     from audiosep.research.painted_regions import read_regions, region_from_text
 
@@ -131,31 +131,17 @@ def paint_folder(folder: Path, options: PaintOptions, talk: Talk) -> ExitCode:
                 progress=progress,
             )
     seconds = time.perf_counter() - began
-    paths = {name: str(path) for name, path in result.paths.items()}
-    if talk.json_lines:
-        talk.json(
-            {
-                "input": str(folder),
-                "status": "done",
-                "place": str(result.place),
-                "stems": paths,
-                "regions": [
-                    {**region.as_json(), "honoured": round(share, 4)}
-                    for region, share in zip(regions, result.honoured, strict=True)
-                ],
-                "seconds": round(seconds, 3),
-                "error": None,
-            }
-        )
-    else:
-        for path in paths.values():
-            talk.result(display(path))
+    honoured = [
+        {**region.as_json(), "honoured": round(share, 4)}
+        for region, share in zip(regions, result.honoured, strict=True)
+    ]
+    tell_stems(folder, result.place, result.paths, seconds, talk, regions=honoured)
     for region, share in zip(regions, result.honoured, strict=True):
         words = f"  {region}: {100 * share:.0f}% of it is there now"
         (talk.detail if share >= _WELL_HONOURED else talk.say)(words)
     talk.say(
         f"{display(folder)}: {counted(len(regions), 'region')} painted, "
-        f"{counted(len(paths), 'stem')} in {display(result.place)}, made in {seconds:.2f} s; they "
-        "add up to the same as before"
+        f"{counted(len(result.paths), 'stem')} in {display(result.place)}, made in {seconds:.2f} s; "
+        "they add up to the same as before"
     )
     return ExitCode.DONE

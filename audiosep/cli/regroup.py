@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from audiosep.cli.single import said_in_json
+from audiosep.cli.single import said_in_json, tell_stems
 from audiosep.cli.talk import Talk
 from audiosep.cli.wording import counted
 from audiosep.errors import ExitCode, UsageError
@@ -80,29 +80,14 @@ def _regroup(folder: Path, options: RegroupOptions, talk: Talk) -> ExitCode:
         n_threads=options.n_threads,
     )
     seconds = time.perf_counter() - began
-    paths = {name: str(path) for name, path in result.paths.items()}
-    if talk.json_lines:
-        talk.json(
-            {
-                "input": str(folder),
-                "status": "done",
-                "place": str(result.place),
-                "stems": paths,
-                "confidence": dict(
-                    zip(result.grouping.names, _rounded(result.grouping.confidence), strict=True)
-                ),
-                "seconds": round(seconds, 3),
-                "error": None,
-            }
-        )
-    else:
-        for path in paths.values():
-            talk.result(display(path))
+    confidence = _rounded(result.grouping.confidence)
+    named = dict(zip(result.grouping.names, confidence, strict=True))
+    tell_stems(folder, result.place, result.paths, seconds, talk, confidence=named)
     for note in result.record["notes"]:
         talk.detail(f"  {note}")
     talk.say(
-        f"{display(folder)}: {counted(len(paths), 'stem')} in {display(result.place)}, made in "
-        f"{seconds:.2f} s without fitting; they add up to the same as before"
+        f"{display(folder)}: {counted(len(result.paths), 'stem')} in {display(result.place)}, made "
+        f"in {seconds:.2f} s without fitting; they add up to the same as before"
     )
     return ExitCode.DONE
 

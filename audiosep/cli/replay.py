@@ -70,7 +70,7 @@ def replay_file(
     AudiosepError
         As :func:`audiosep.projects.load_project` and :func:`audiosep.replaying.replay`.
     """
-    from audiosep.cli.single import said_in_json
+    from audiosep.cli.single import said_in_json, tell_stems
     from audiosep.io.naming import display
     from audiosep.projects import load_project
 
@@ -84,22 +84,7 @@ def replay_file(
                 loaded, out=out, source=source, n_threads=n_threads, progress=progress
             )
     seconds = time.perf_counter() - began
-    paths = {name: str(path) for name, path in result.paths.items()}
-    if talk.json_lines:
-        talk.json(
-            {
-                "input": str(project),
-                "status": "done",
-                "place": str(result.place),
-                "stems": paths,
-                "same": result.same,
-                "seconds": round(seconds, 3),
-                "error": None,
-            }
-        )
-    else:
-        for path in paths.values():
-            talk.result(display(path))
+    tell_stems(project, result.place, result.paths, seconds, talk, same=result.same)
     if result.same is False:
         talk.say(
             f"{display(project)}: these are not the very stems that were saved with it; audiosep "
@@ -107,6 +92,6 @@ def replay_file(
         )
     talk.say(
         f"{display(project)}: {counted(len(loaded.steps), 'step')} replayed, "
-        f"{counted(len(paths), 'stem')} in {display(result.place)}, made in {seconds:.1f} s"
+        f"{counted(len(result.paths), 'stem')} in {display(result.place)}, made in {seconds:.1f} s"
     )
     return ExitCode.DONE

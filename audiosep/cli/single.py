@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 from audiosep.cli.talk import Talk
 from audiosep.errors import AudiosepError, OutputError, RefusedError
 from audiosep.io.naming import display, track_name
 
-__all__ = ["check_folder", "check_free", "folder_for", "said_in_json"]
+__all__ = ["check_folder", "check_free", "folder_for", "said_in_json", "tell_stems"]
 
 
 @contextmanager
@@ -25,6 +26,43 @@ def said_in_json(subject: Path, talk: Talk) -> Iterator[None]:
             entry = {"input": str(subject), "status": "failed", "error": str(error)}
             talk.json(entry)
         raise
+
+
+def tell_stems(
+    subject: Path, place: Path, paths: Mapping[str, Path], seconds: float, talk: Talk, **more: Any
+) -> None:
+    """Print where stems that were made of others are, a line each, or all of it as JSON.
+
+    Parameters
+    ----------
+    subject : Path
+        What they were made of.
+    place : Path
+        Their folder.
+    paths : mapping of str to Path
+        Where each is.
+    seconds : float
+        How long it took.
+    talk : Talk
+        How to say it.
+    **more
+        What else the JSON holds.
+    """
+    if not talk.json_lines:
+        for path in paths.values():
+            talk.result(display(path))
+        return
+    talk.json(
+        {
+            "input": str(subject),
+            "status": "done",
+            "place": str(place),
+            "stems": {name: str(path) for name, path in paths.items()},
+            **more,
+            "seconds": round(seconds, 3),
+            "error": None,
+        }
+    )
 
 
 def check_free(path: Path) -> None:
