@@ -139,9 +139,10 @@ def paint_folder(folder: Path, options: PaintOptions, talk: Talk) -> ExitCode:
     for region, share in zip(regions, result.honoured, strict=True):
         words = f"  {region}: {100 * share:.0f}% of it is there now"
         (talk.detail if share >= _WELL_HONOURED else talk.say)(words)
+    painted = counted(len(regions), "region")
+    made = counted(len(result.paths), "stem")
     talk.say(
-        f"{display(folder)}: {counted(len(regions), 'region')} painted, "
-        f"{counted(len(result.paths), 'stem')} in {display(result.place)}, made in {seconds:.2f} s; "
-        "they add up to the same as before"
+        f"{display(folder)}: {painted} painted, {made} in {display(result.place)}, "
+        f"made in {seconds:.2f} s; they add up to the same as before"
     )
     return ExitCode.DONE
