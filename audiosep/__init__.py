@@ -127,15 +127,18 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> object:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'audiosep' has no attribute {name!r}")
-    from importlib import import_module
+# A type checker knows the names from above, and that there are no others.
+if not TYPE_CHECKING:
 
-    module = import_module(_HOMES[name])
-    value = module if name == "nmf" else getattr(module, name)
-    globals()[name] = value
-    return value
+    def __getattr__(name: str) -> object:
+        if name not in _HOMES:
+            raise AttributeError(f"module 'audiosep' has no attribute {name!r}")
+        from importlib import import_module
+
+        module = import_module(_HOMES[name])
+        value = module if name == "nmf" else getattr(module, name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

@@ -37,9 +37,6 @@ __all__ = ["Chunked", "Found", "excerpt_of"]
 _RENDERED = 0.15
 """Share of the time of a chunk that its stems take, once it is modelled."""
 
-_LISTENED = 0.1
-"""Share of the whole time that the first pass over a recording takes."""
-
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Found:

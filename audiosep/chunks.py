@@ -24,7 +24,6 @@ FADE_S = 2.0
 """How long neighbours take to fade into each other, around their common bound."""
 
 EXCERPT_S = 10.0
-N_EXCERPTS = 10
 _JOINT_S = 0.02
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import tomllib
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from pathlib import Path
 
 __all__ = [
     "CHANNELS",
@@ -15,15 +13,12 @@ __all__ = [
     "Cost",
     "Costs",
     "costs_of",
-    "n_processors",
     "start_s",
 ]
 
 RATE = 44_100
 CHANNELS = 2
 """What excerpts are counted in: seconds of stereo at this rate."""
-
-_CPU_MAX = Path("/sys/fs/cgroup/cpu.max")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,19 +102,6 @@ class Costs:
     def learnt_s(self, excerpt_s: float, n_channels: int, sr: int) -> float:
         """Seconds that excerpts take."""
         return self.learning_s * excerpt_s * n_channels / CHANNELS * sr / RATE
-
-
-def n_processors() -> float:
-    """How many processors this process may use: a part of one, too, in a container (cgroup v2)."""
-    if hasattr(os, "sched_getaffinity"):
-        count = len(os.sched_getaffinity(0))
-    else:
-        count = os.cpu_count() or 1
-    try:
-        quota, period = map(int, _CPU_MAX.read_text(encoding="ascii").split())
-    except (OSError, ValueError):  # no container, or "max"
-        return count
-    return min(count, quota / period) if quota > 0 and period > 0 else count
 
 
 def costs_of(preset: str) -> Costs:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import math
 import os
-from contextlib import suppress
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -17,8 +16,10 @@ from typing import Any
 import numpy as np
 
 from audiosep.dictionaries import Dictionary, Exemplars
-from audiosep.errors import DictionaryError, OutputError
+from audiosep.errors import DictionaryError
 from audiosep.io.header import sha256_of
+from audiosep.io.naming import display
+from audiosep.io.single_file import replace_file
 
 __all__ = [
     "builtin_names",
@@ -85,14 +86,7 @@ def save_dictionary(dictionary: Dictionary, path: str | os.PathLike[str]) -> Non
             f"{target}: {len(content) / 2**20:.0f} MB are too large for a dictionary, which may "
             f"have {MAX_FILE_BYTES >> 20} MB; learn fewer templates, or shorter exemplars."
         )
-    partial = target.with_name(f"{target.name}.part{os.getpid()}")
-    try:
-        partial.write_bytes(content)
-        partial.replace(target)
-    except OSError as error:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
-        raise OutputError(f"{target}: cannot write the dictionary: {error.strerror}.") from error
+    replace_file(target, content, "the dictionary")
 
 
 def load_dictionary(path: str | os.PathLike[str]) -> Dictionary:
@@ -120,7 +114,7 @@ def load_dictionary(path: str | os.PathLike[str]) -> Dictionary:
         raise DictionaryError(f"{str(file)!r}: cannot read the dictionary; {_HINT}.") from error
     except SafetensorError as error:
         raise DictionaryError(
-            f"{file}: not a dictionary, or damaged ({str(error)[:200]}); {_HINT}."
+            f"{file}: not a dictionary, or damaged ({display(str(error)[:200])}); {_HINT}."
         ) from error
     except DictionaryError as error:
         raise DictionaryError(f"{file}: {error}") from error
@@ -240,6 +234,11 @@ def load_builtin(name: str = DEFAULT_NAME) -> Dictionary:
         ``"band"``: spectra labelled ``"drums"``, ``"bass"`` and ``"other"``; ``"drums"``: patches
         labelled ``"kick"``, ``"snare"``, ``"hihat"``, ``"tom"`` and ``"cymbal"``; ``"speech"``:
         spectra and exemplars of several talkers.
+
+    Raises
+    ------
+    DictionaryError
+        If there is none of that name.
     """
     if name not in builtin_names():
         raise DictionaryError(f"no dictionary {name!r}; use one of {', '.join(builtin_names())}.")

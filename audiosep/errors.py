@@ -6,17 +6,21 @@
     ├── UsageError           2   an option or argument that cannot be
     │   └── ParameterError   2   a value out of range (also a ValueError)
     ├── InputError           3   a recording that cannot be used
-    │   └── DamagedAudioError 3  ... because it is cut or corrupted
+    │   ├── DamagedAudioError 3  ... because it is cut or corrupted
+    │   └── NotAudioError    3   ... because it is no recording at all
     ├── DictionaryError      3   a set of templates that cannot be used
     ├── OutputError          4   stems that cannot be written
     ├── RefusedError         5   work declined so that nothing is lost
     └── Cancelled          130   the caller asked to stop
 
-A message is one sentence: what is wrong, with which file, what to do about it.
+A message is one sentence: what is wrong, with which file, what to do about it. Where that is an
+option of the command line, the argument of the library follows in brackets that begin with ``(in
+Python: ``; :func:`without_python` takes them out again for those who type nothing of it.
 """
 
 from __future__ import annotations
 
+import re
 from enum import IntEnum
 
 __all__ = [
@@ -26,15 +30,24 @@ __all__ = [
     "DictionaryError",
     "ExitCode",
     "InputError",
+    "NotAudioError",
     "OutputError",
     "ParameterError",
     "RefusedError",
     "UsageError",
+    "without_python",
 ]
+
+_IN_PYTHON = re.compile(r" \(in Python: (?:[^()]|\([^()]*\))*\)")
+
+
+def without_python(message: str) -> str:
+    """Return a message without what is for those only who call the library."""
+    return _IN_PYTHON.sub("", message)
 
 
 class ExitCode(IntEnum):
-    """Exit codes of the command line; a public contract, also written down in README."""
+    """Exit codes of the command line: a public contract, see docs/command-line.md."""
 
     DONE = 0
     SOME_FAILED = 1
@@ -68,6 +81,10 @@ class InputError(AudiosepError):
 
 class DamagedAudioError(InputError):
     """A recording that starts as audio and then breaks off or is corrupted."""
+
+
+class NotAudioError(InputError):
+    """A file that is no recording, whatever its name says."""
 
 
 class DictionaryError(AudiosepError):

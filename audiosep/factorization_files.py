@@ -15,7 +15,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from audiosep.errors import DictionaryError, OutputError, ParameterError, RefusedError
+from audiosep.errors import DictionaryError, ParameterError, RefusedError
+from audiosep.io.naming import display
+from audiosep.io.single_file import replace_file
 from audiosep.labels import folded, problem_of_label
 from audiosep.masks import exponent_from
 from audiosep.memory import available_bytes
@@ -234,14 +236,7 @@ def save_factorization(stored: StoredFactorization, path: str | os.PathLike[str]
         raise DictionaryError(problem)
     # One key only: the order of several would not be the same in every run.
     content = save(tensors, metadata={_METADATA_KEY: json.dumps(description)})
-    target = Path(path)
-    partial = target.with_name(f"{target.name}.part{os.getpid()}")
-    try:
-        partial.write_bytes(content)
-        partial.replace(target)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise OutputError(f"{target}: cannot write the factorization: {error.strerror}.") from error
+    replace_file(Path(path), content, "the factorization")
 
 
 def problem_of_size(n_bytes: int) -> str:
@@ -300,7 +295,7 @@ def load_factorization(path: str | os.PathLike[str]) -> StoredFactorization:
         raise DictionaryError(f"{file}: cannot read the factorization: {why}; {_HINT}.") from error
     except (ValueError, SafetensorError) as error:
         raise DictionaryError(
-            f"{str(file)!r} is no factorization, or damaged ({str(error)[:200]}); {_HINT}."
+            f"{str(file)!r} is no factorization, or damaged ({display(str(error)[:200])}); {_HINT}."
         ) from error
     except (DictionaryError, RefusedError) as error:
         raise type(error)(f"{file}: {error}") from error

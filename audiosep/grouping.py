@@ -26,6 +26,7 @@ from audiosep.types import Factorization, FloatArray, Grouping, LazyModels
 __all__ = [
     "group_by_timbre",
     "grouped_models",
+    "k_means",
     "spectral_groups",
     "timbre_distances",
     "timbre_likeness",
@@ -131,8 +132,6 @@ def spectral_groups(
     np.ndarray of int [shape=(n,)]
         Group of each; a group may be empty.
     """
-    from scipy.cluster.vq import kmeans2
-
     affinity = affinity.copy()
     np.fill_diagonal(affinity, 0.0)
     degree = np.maximum(affinity.sum(axis=1), 1e-12)
@@ -140,15 +139,22 @@ def spectral_groups(
     _, vectors = np.linalg.eigh(normalised)
     points = vectors[:, -n_groups:]
     points = points / np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-12)
-    best, best_cost = np.zeros(len(points), dtype=int), np.inf
+    return k_means(points, n_groups, rng)
+
+
+def k_means(points: FloatArray, n_groups: int, rng: np.random.Generator) -> npt.NDArray[np.intp]:
+    """Group points (n, n_axes) around means: the best of several starts; a group may be empty."""
+    from scipy.cluster.vq import kmeans2
+
+    best, lowest = np.zeros(len(points), dtype=np.intp), np.inf
     for _ in range(_STARTS):
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # an empty group is mended by the caller
+            warnings.simplefilter("ignore", UserWarning)  # that a group is empty
             centres, labels = kmeans2(points, n_groups, minit="++", rng=rng)
         cost = float(((points - centres[labels]) ** 2).sum())
-        if cost < best_cost - 1e-12:
-            best, best_cost = labels, cost
-    return best.astype(np.intp)
+        if cost < lowest - 1e-12:
+            best, lowest = labels.astype(np.intp), cost
+    return best
 
 
 def group_by_timbre(

@@ -14,6 +14,7 @@ from audiosep.chunks import CHUNK_S
 from audiosep.errors import DamagedAudioError, InputError, ParameterError, RefusedError, UsageError
 from audiosep.io import AudioInfo, ReadOptions, info, open_recording
 from audiosep.io.header import sha256_of, state_of
+from audiosep.io.naming import told
 from audiosep.io.read_options import AS_IT_IS
 from audiosep.io.reading import scan_recording
 from audiosep.io.tapes import FileTape
@@ -186,7 +187,7 @@ def _described(
     notes: tuple[str, ...],
 ) -> dict[str, Any]:
     description = {
-        "path": None if path is None else os.fsencode(path).decode("utf-8", "backslashreplace"),
+        "path": None if path is None else told(path),
         "sha256": None if path is None else sha256_of(path),
         "format": None if about is None else about.format,
         "subtype": None if about is None else about.subtype,

@@ -124,8 +124,8 @@ def share(wanted: _FloatMatrix, rest: _FloatMatrix, power: float = 2.0) -> _Floa
     )
 
 
-def low_pass(frequencies_hz: npt.ArrayLike, corner_hz: float, order: int = 8) -> _FloatMatrix:
-    """Return the gain of a smooth low-pass, ``1 / (1 + (f / corner)^order)``, as a column.
+def low_pass(frequencies_hz: npt.ArrayLike, corner_hz: float) -> _FloatMatrix:
+    """Return the gain of a smooth low-pass, ``1 / (1 + (f / corner)^8)``, as a column.
 
     Parameters
     ----------
@@ -133,8 +133,6 @@ def low_pass(frequencies_hz: npt.ArrayLike, corner_hz: float, order: int = 8) ->
         In Hz, non-negative.
     corner_hz : float > 0
         Where the gain is one half.
-    order : int > 0
-        Steepness.
 
     Returns
     -------
@@ -142,5 +140,5 @@ def low_pass(frequencies_hz: npt.ArrayLike, corner_hz: float, order: int = 8) ->
         In [0, 1].
     """
     ratio = np.asarray(frequencies_hz, dtype=np.float64) / corner_hz
-    gain: npt.NDArray[np.float64] = 1.0 / (1.0 + ratio**order)
+    gain: npt.NDArray[np.float64] = 1.0 / (1.0 + ratio**8)
     return gain.astype(np.float32)[:, np.newaxis]

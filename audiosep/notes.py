@@ -9,6 +9,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
+from audiosep.tuning import A4_HZ
 from audiosep.types import Melody
 
 __all__ = ["Note", "notes_of"]
@@ -19,7 +20,6 @@ SHORTEST_NOTE_S = 0.08
 _SMOOTH_S = 0.1
 """A vibrato of five cycles a second must not become a trill."""
 
-_A4_HZ = 440.0
 _A4 = 69
 _LOWEST, _HIGHEST = 0, 127
 
@@ -84,7 +84,7 @@ def notes_of(melody: Melody) -> tuple[Note, ...]:
 
 def _semitones(f0_hz: npt.NDArray[np.float64], frame_s: float) -> npt.NDArray[np.int64]:
     """Nearest MIDI numbers of a smoothed pitch curve without gaps."""
-    exact = _A4 + 12.0 * np.log2(f0_hz / _A4_HZ)
+    exact = _A4 + 12.0 * np.log2(f0_hz / A4_HZ)
     half = min(round(_SMOOTH_S / frame_s / 2), exact.size // 2)
     if half > 0:
         padded = np.pad(exact, half, mode="edge")

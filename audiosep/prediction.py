@@ -14,8 +14,9 @@ import numpy as np
 import scipy.fft
 
 from audiosep.chunks import CHUNK_S, MARGIN_S
-from audiosep.costs import costs_of, n_processors
+from audiosep.costs import costs_of
 from audiosep.errors import OutputError
+from audiosep.threads import n_processors
 
 __all__ = ["check_room", "fewest_stems", "free_bytes", "probe_s", "seconds_of", "stems_bytes"]
 
@@ -32,7 +33,6 @@ def seconds_of(
     sr: int,
     *,
     n_threads: int = 1,
-    chunk_s: float = CHUNK_S,
 ) -> float:
     """Predict how long taking a recording apart takes on this machine, if it does nothing else.
 
@@ -46,8 +46,6 @@ def seconds_of(
         Of the recording.
     n_threads : int > 0
         Threads that it may use.
-    chunk_s : float > 0
-        Longest chunk in seconds.
 
     Returns
     -------
@@ -55,11 +53,11 @@ def seconds_of(
         Seconds of a process of its own, from its start to its end.
     """
     costs, seconds = costs_of(preset), n_samples / sr
-    n_chunks = max(1, math.ceil(seconds / chunk_s))
+    n_chunks = max(1, math.ceil(seconds / CHUNK_S))
     given_s = seconds + (n_chunks - 1) * 2 * MARGIN_S
     taken = costs.seconds.of(given_s, n_channels, sr)
     if n_chunks > 1:
-        taken += costs.learnt_s(chunk_s, n_channels, sr)
+        taken += costs.learnt_s(CHUNK_S, n_channels, sr)
     at_once = min(n_threads, n_processors())
     # Less than one processor slows down everything, more only what threads share.
     share = 1.0 - costs.parallel + costs.parallel / at_once if at_once > 1 else 1.0 / at_once

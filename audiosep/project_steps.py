@@ -18,8 +18,8 @@ from audiosep.errors import InputError, ParameterError, UsageError
 from audiosep.io.naming import display
 from audiosep.io.urls import is_url
 from audiosep.labels import problem_of_label
+from audiosep.records import RECORD_NAME, finished_record, is_digest, read_record
 from audiosep.research.painted_regions import MAX_REGIONS, PaintedRegion
-from audiosep.save import RECORD_NAME, read_record
 from audiosep.separator import Separator
 
 __all__ = ["PaintStep", "Project", "RegroupStep", "Step", "project_of"]
@@ -31,7 +31,6 @@ _LARGEST = 1 << 63
 _FILES = ("dictionary", "score")
 _SETTINGS = frozenset(one.name for one in fields(Separator)) - {"n_threads"}
 _OUTPUT = ("format", "bits", "one_shots")
-_DIGITS = frozenset("0123456789abcdef")
 
 
 def _is_component(value: object) -> bool:
@@ -185,7 +184,7 @@ class Project:
 
     def __post_init__(self) -> None:
         _check_path(self.input_path)
-        if not _is_digest(self.input_sha256):
+        if not is_digest(self.input_sha256):
             raise ParameterError("the SHA-256 of the recording is none.")
         for name in ("start", "duration"):
             value = getattr(self, name)
@@ -205,7 +204,7 @@ class Project:
             raise ParameterError("a step of a project regroups or paints.")
         for name, digest in self.stems.items():
             _check_name(name)
-            if not _is_digest(digest):
+            if not is_digest(digest):
                 raise ParameterError(f"the SHA-256 of the stem {display(name)} is none.")
         if not isinstance(self.version, str) or len(self.version) > 100:
             raise ParameterError("the version of audiosep is none.")
@@ -220,10 +219,6 @@ def _check_path(path: object) -> None:
         raise ParameterError("the path of the recording is none.")
     if is_url(str(path)):
         raise ParameterError("the recording of a project must be a file, not an address.")
-
-
-def _is_digest(value: object) -> bool:
-    return isinstance(value, str) and len(value) == 64 and set(value) <= _DIGITS
 
 
 def _check_settings(settings: Mapping[str, Any]) -> None:
@@ -281,9 +276,7 @@ def project_of(
         If there is no separation of a file in `folder`, or it cannot be made again.
     """
     place = Path(os.fspath(folder))
-    record = read_record(place)
-    if record is None:
-        raise InputError(f"{display(place)} holds no finished separation: it has no {RECORD_NAME}.")
+    record = finished_record(place)
     try:
         about, settings = dict(record["input"]), dict(record["settings"])
         output, analysis = dict(record["output"]), dict(record["analysis"])

@@ -12,6 +12,7 @@ from typing import Any
 
 from audiosep.errors import AudiosepError, InputError, OutputError, UsageError
 from audiosep.io.naming import display
+from audiosep.io.single_file import replace_file
 from audiosep.project_steps import PaintStep, Project, RegroupStep, Step, project_of
 from audiosep.research.painted_regions import PaintedRegion
 
@@ -62,18 +63,12 @@ def save_project(project: Project, path: str | os.PathLike[str]) -> None:
         **{name: dict(getattr(project, name)) for name in _PARTS},
         "steps": [_step_as_json(step) for step in project.steps],
     }
-    partial = target.with_name(f"{target.name}.part{os.getpid()}")
     try:
         text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-        with partial.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(target)
-    except (OSError, ValueError) as error:
-        partial.unlink(missing_ok=True)
-        why = getattr(error, "strerror", None) or error
-        raise OutputError(f"{display(target)}: cannot write the project: {why}.") from None
+        in_bytes = text.encode()
+    except ValueError as error:
+        raise OutputError(f"{display(target)}: cannot write the project: {error}.") from None
+    replace_file(target, in_bytes, "the project")
 
 
 def _from_folder(path: str, folder: Path) -> str:

@@ -14,10 +14,10 @@ from audiosep.io.header import sha256_of
 from audiosep.io.naming import display, track_name
 from audiosep.io.placing import beside, move_run
 from audiosep.project_steps import PaintStep, Project, Step
+from audiosep.records import RECORD_NAME, read_record, recorded_files, write_record
 from audiosep.research.painting import paint
 from audiosep.research.places import free_place
 from audiosep.research.regrouping import regroup
-from audiosep.save import RECORD_NAME, read_record, recorded_files, write_record
 from audiosep.separator import Separator
 from audiosep.types import Progress, ignore_progress
 

@@ -12,15 +12,14 @@ import numpy as np
 import numpy.typing as npt
 
 from audiosep.nmf import harmonic_combs
-from audiosep.tuning import peaks_of
+from audiosep.tuning import A4_HZ, peaks_of
 from audiosep.types import Spectrogram
 
-__all__ = ["A4_HZ", "COARSE", "Bands", "Part", "Roll", "contrast", "part_of", "pooled_steps"]
+__all__ = ["COARSE", "Bands", "Part", "Roll", "contrast", "part_of", "pooled_steps"]
 
 _Matrix = npt.NDArray[np.float32]
 _Vector = npt.NDArray[np.float64]
 
-A4_HZ = 440.0
 """Where the bands lie in which parts of a recording are heard: its tuning is known behind them."""
 
 COARSE = 4

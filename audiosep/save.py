@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import time
@@ -14,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from audiosep.chunks import CHUNK_S, chunks_of, spans_of
-from audiosep.errors import DictionaryError, OutputError, UsageError
+from audiosep.errors import DictionaryError, OutputError, RefusedError, UsageError
 from audiosep.factorization_files import (
     FACTORIZATION_NAME,
     StoredFactorization,
@@ -27,30 +26,31 @@ from audiosep.io.evidence import (
     write_onsets,
 )
 from audiosep.io.formats import Format, bits_from, check_format
-from audiosep.io.header import sha256_of
+from audiosep.io.naming import display, path_told
 from audiosep.io.placing import beside, move_run
 from audiosep.io.stem_writer import sync_file
 from audiosep.io.tapes import FileTape
 from audiosep.io.writing import Level, Piece, WrittenStems, write, write_pieces
 from audiosep.keeping import kept
 from audiosep.notes import notes_of
+from audiosep.records import (
+    RECORD_NAME,
+    digest_of,
+    read_record,
+    recorded_files,
+    write_record,
+)
 from audiosep.transform import n_frames_of
 from audiosep.types import Audio, Factorization, Grouping, Melody, Onsets, Tape
 
 __all__ = [
-    "RECORD_NAME",
     "Facts",
     "Saved",
-    "digest_of",
     "output_wanted",
-    "read_record",
-    "recorded_files",
     "save_pieces",
     "save_stems",
-    "write_record",
 ]
 
-RECORD_NAME = "audiosep.json"
 GROUPED_METHOD = "components"
 
 _NO_ONSETS = "one-shots are cut at the onsets of drums; use the preset drums."
@@ -105,7 +105,6 @@ def save_stems(
     bits: int | str | None = None,
     *,
     one_shots: int = 0,
-    fresh: bool = False,
 ) -> Saved:
     """Write the stems and the record of a separation into the folder `place`.
 
@@ -127,8 +126,6 @@ def save_stems(
     one_shots : int >= 0
         How many single strokes of each piece to write as ``one-shot-<piece>-<number>``, where
         there are onsets.
-    fresh : bool
-        Refuse to replace anything: `place` was free when the work began.
 
     Returns
     -------
@@ -136,8 +133,6 @@ def save_stems(
 
     Raises
     ------
-    RefusedError
-        If `fresh` and something has appeared at `place` meanwhile.
     OutputError
         If a file cannot be written, does not read back as it was written, or cannot be moved to
         its place. Then, and after an interruption, nothing is left but what was there before.
@@ -158,7 +153,6 @@ def save_stems(
         bits,
         own_bits=separation.record["input"]["bits"],
         one_shots=one_shots,
-        fresh=fresh,
     )
 
 
@@ -254,18 +248,26 @@ def save_pieces(
         }
         write_record(folder, record)
         # The record comes last and goes first: where it is, everything is.
-        move_run(
-            folder,
-            target,
-            [*written.files.values(), *extras, RECORD_NAME],
-            [RECORD_NAME, *recorded_files(read_record(target))],
-            fresh=fresh,
-        )
+        names = [*written.files.values(), *extras, RECORD_NAME]
+        old = [RECORD_NAME, *recorded_files(read_record(target))]
+        _check_recording(record["input"].get("path"), target, {*names, *old})
+        move_run(folder, target, names, old, fresh=fresh)
     return Saved(
         paths={name: place / file for name, file in written.files.items()},
         extras={file: place / file for file in extras},
         record=record,
     )
+
+
+def _check_recording(path: str | None, target: Path, names: Iterable[str]) -> None:
+    """Refuse to replace a recording by its own stems."""
+    source = None if path is None else os.path.realpath(path_told(path))
+    for name in names:
+        if source is not None and os.path.realpath(target / name) == source:
+            raise RefusedError(
+                f"{display(target / name)} is the recording itself, which its stems would replace; "
+                "choose another folder."
+            )
 
 
 def _make_last(folder: Path, files: Iterable[str]) -> None:
@@ -393,53 +395,3 @@ def _target(place: Path) -> Path:
         return Path(os.path.realpath(place))
     except ValueError:  # a name that cannot be is reported when it is made
         return place
-
-
-def digest_of(path: Path) -> str:
-    """SHA-256 of a file that was written.
-
-    Raises
-    ------
-    OutputError
-        If it cannot be read again.
-    """
-    try:
-        return sha256_of(path)
-    except OSError as error:
-        raise OutputError(f"cannot read {path.name} again: {error.strerror}.") from None
-
-
-def write_record(folder: Path, record: dict[str, Any]) -> None:
-    """Write the record of a folder: the last of its files, made to last.
-
-    Raises
-    ------
-    OutputError
-        If it cannot be written.
-    """
-    text = json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False)
-    try:
-        with (folder / RECORD_NAME).open("w", encoding="utf-8") as file:
-            file.write(text + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as error:
-        raise OutputError(f"cannot write {RECORD_NAME}: {error.strerror}.") from None
-
-
-def recorded_files(record: dict[str, Any] | None) -> list[str]:
-    """Return file names in a record that anyone may have written: nothing outside its folder."""
-    stems, files = (record or {}).get("stems"), (record or {}).get("files")
-    entries = stems.values() if isinstance(stems, dict) else ()
-    names = [entry.get("file") for entry in entries if isinstance(entry, dict)]
-    names += list(files) if isinstance(files, dict) else []
-    return [n for n in names if isinstance(n, str) and n == Path(n).name and n not in ("", "..")]
-
-
-def read_record(place: Path) -> dict[str, Any] | None:
-    """Read the record of a finished folder; None where there is no valid one."""
-    try:
-        record = json.loads((place / RECORD_NAME).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return None
-    return record if isinstance(record, dict) else None

@@ -34,7 +34,7 @@ from audiosep.streaming import WINDOW_S as STREAM_WINDOW_S
 from audiosep.streaming import Stream
 from audiosep.streaming_setup import stream_of
 from audiosep.threads import one_blas_thread
-from audiosep.told import check_counts, check_told
+from audiosep.told import check_counts, check_kept, check_told
 from audiosep.types import Audio, Progress, ignore_progress, whole_number
 
 __all__ = ["AUTO", "MOST_COMPONENTS", "MOST_SOURCES", "Separator"]
@@ -331,7 +331,7 @@ class Separator:
             If the recording cannot be used, or changes meanwhile.
         UsageError
             If an array comes without its rate or with `start` or `duration`, a file with a rate,
-            or one-shots are wanted where there are no onsets.
+            there is no stem to keep, or one-shots are wanted where there are no onsets.
         RefusedError
             If it does not fit into the memory that may be used (with `max_memory`, not even in
             short chunks), or something has appeared at `directory` meanwhile.
@@ -340,6 +340,7 @@ class Separator:
         ParameterError
             If the format cannot hold them.
         """
+        check_kept(self, keep)
         clock = Clock()
         progress("read", 0.0)
         loaded = load_tape(source, sr, start=start, duration=duration, reading=reading)

@@ -12,7 +12,7 @@ from typing import Any
 
 from audiosep.types import whole_number
 
-__all__ = ["one_blas_thread", "resolve_threads"]
+__all__ = ["n_processors", "one_blas_thread", "resolve_threads"]
 
 _CGROUP = Path("/sys/fs/cgroup")
 
@@ -24,14 +24,21 @@ _limits: Any = None
 def resolve_threads(n_threads: int | None) -> int:
     """Return `n_threads`, or the number of processors this process may use."""
     if n_threads is None:
-        if hasattr(os, "sched_getaffinity"):
-            return int(min(len(os.sched_getaffinity(0)), _of_container()))
-        return os.cpu_count() or 1
+        return math.ceil(n_processors())
     return whole_number("n_threads", n_threads, 1)
 
 
+def n_processors() -> float:
+    """How many processors this process may use: a part of one, too, in a container."""
+    if hasattr(os, "sched_getaffinity"):
+        count = len(os.sched_getaffinity(0))
+    else:
+        count = os.cpu_count() or 1
+    return min(count, _of_container())
+
+
 def _of_container() -> float:
-    """Processors that a container may keep busy, rounded up; infinite without a limit."""
+    """Processors that a container may keep busy; infinite without a limit."""
     try:
         if (_CGROUP / "cpu.max").exists():
             quota, period = (_CGROUP / "cpu.max").read_text(encoding="ascii").split()
@@ -43,7 +50,7 @@ def _of_container() -> float:
         share = int(quota) / int(period)
     except (OSError, ValueError, ZeroDivisionError):  # no container, or "max"
         return math.inf
-    return max(1, math.ceil(share)) if share > 0 else math.inf
+    return share if share > 0 else math.inf
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -17,7 +17,7 @@ from audiosep.scores import Score
 if TYPE_CHECKING:
     from audiosep.separator import Separator
 
-__all__ = ["Told", "check_counts", "check_told"]
+__all__ = ["Told", "check_counts", "check_kept", "check_told"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +111,32 @@ def check_counts(given: Separator, recipe: Preset) -> None:
         raise ParameterError(
             f"n_components={given.n_components} is too few for the preset {given.preset}; use "
             f"{fewest} or more."
+        )
+
+
+def check_kept(given: Separator, keep: Sequence[str]) -> None:
+    """Refuse names of stems that there cannot be, as far as that is known before any work.
+
+    Parameters
+    ----------
+    given : Separator
+        With all settings.
+    keep : sequence of str
+        Names of stems.
+
+    Raises
+    ------
+    UsageError
+        If there can be no stem of such a name.
+    """
+    recipe = given.recipe()
+    # The labels of another dictionary may be others.
+    names = recipe.names if given.dictionary is None else ()
+    absent = [name for name in keep if name not in names]
+    if names and absent:
+        raise UsageError(
+            f"there is no stem {absent[0]!r} with the preset {recipe.name}; there "
+            f"{'can be' if recipe.chooses else 'are'} {', '.join(names)}."
         )
 
 

@@ -17,7 +17,9 @@ __all__ = ["peaks_of", "tuning_from", "tuning_of"]
 
 _Matrix = npt.NDArray[np.float32]
 
-_A4_HZ = 440.0
+A4_HZ = 440.0
+"""The A above middle C, where nothing says otherwise."""
+
 _PEAKS_HZ = (200.0, 2500.0)
 """Below, bins are wider than what is measured; above, partials of strings run sharp."""
 
@@ -47,8 +49,8 @@ def tuning_of(spectrogram: Spectrogram, V: _Matrix) -> float:
 def tuning_from(peaks: complex) -> float:
     """As :func:`tuning_of`, from the sum of what :func:`peaks_of` gives of all parts."""
     if abs(peaks) == 0.0:
-        return _A4_HZ
-    return float(_A4_HZ * 2.0 ** (np.angle(peaks) / (2 * np.pi) / 12.0))
+        return A4_HZ
+    return float(A4_HZ * 2.0 ** (np.angle(peaks) / (2 * np.pi) / 12.0))
 
 
 def peaks_of(spectrogram: Spectrogram, V: _Matrix) -> complex:
@@ -82,6 +84,6 @@ def peaks_of(spectrogram: Spectrogram, V: _Matrix) -> complex:
         a, b, c = (np.log(np.maximum(x[at, frame], 1e-300)) for x in (below, mid, above))
         shift = 0.5 * (a - c) / np.minimum(a - 2 * b + c, -1e-9)
         exact = (first + at + np.clip(shift, -0.5, 0.5)) * hz
-        semitones = 12.0 * np.log2(exact / _A4_HZ)
+        semitones = 12.0 * np.log2(exact / A4_HZ)
         total += np.sum(mid[at, frame] * np.exp(2j * np.pi * semitones))
     return complex(total)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import re
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,24 +12,22 @@ from typing import Any
 
 from audiosep.errors import InputError, ParameterError
 from audiosep.io.header import info, sha256_of
+from audiosep.io.naming import display, path_told
 from audiosep.io.read_options import ReadOptions
 from audiosep.io.reading import scan_recording
 from audiosep.io.tapes import FileTape
 from audiosep.io.urls import is_url
-from audiosep.io.writing import differences_of
-from audiosep.save import RECORD_NAME, read_record
+from audiosep.io.writing import DEEPEST_NULL_DB, LARGEST_FLOAT_DIFFERENCE, differences_of
+from audiosep.records import RECORD_NAME, as_mapping, is_digest, read_record
 from audiosep.types import Tape
 
 __all__ = ["Verified", "verify"]
 
-_DEEPEST_DB = -300.0
-_LARGEST_FLOAT_DIFFERENCE = 1e-6
 _MOST_DB = 1000.0
 _MOST_S = 1e9
 _MOST_SHOWN = 60
 _MOST_RECORD_BYTES = 1 << 26
 _SHAPE = ("sr", "n_channels", "n_samples")
-_DIGEST = re.compile("[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,9 +94,9 @@ def verify(
             f"{place} has no {RECORD_NAME} that can be read, so nothing in it is known to be "
             "complete; separate the recording again."
         )
-    about, stems, files = (_mapping(record.get(key)) for key in ("input", "stems", "files"))
-    entries = [(_mapping(entry).get("file"), _mapping(entry)) for entry in stems.values()]
-    entries += [(name, _mapping(entry)) for name, entry in files.items()]
+    about, stems, files = (as_mapping(record.get(key)) for key in ("input", "stems", "files"))
+    entries = [(as_mapping(entry).get("file"), as_mapping(entry)) for entry in stems.values()]
+    entries += [(name, as_mapping(entry)) for name, entry in files.items()]
     problems = [words for name, entry in entries if (words := _wrong(place, name, entry))]
     if not stems:
         problems.append("the record names no stem.")
@@ -110,7 +107,7 @@ def verify(
     notes: list[str] = []
     null_test_db = None
     if not problems:
-        paths = {name: place / str(_mapping(entry).get("file")) for name, entry in stems.items()}
+        paths = {name: place / str(as_mapping(entry).get("file")) for name, entry in stems.items()}
         problems = _unlike(paths, about)
         tape = None if problems else _recording(about, mixture, notes)
         if tape is not None:
@@ -139,10 +136,6 @@ def _check_size(place: Path) -> None:
         )
 
 
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
 def _odd(record: Mapping[str, Any], about: Mapping[str, Any]) -> list[str]:
     """Entries that are needed here and that no separation writes."""
     path, start, duration = (about.get(key) for key in ("path", "start", "duration"))
@@ -151,7 +144,7 @@ def _odd(record: Mapping[str, Any], about: Mapping[str, Any]) -> list[str]:
     looked_at = (
         ("bits", bits, bits == "float" or (type(bits) is int and bits in (16, 24))),
         *((f"input.{name}", about.get(name), _is_count(about.get(name))) for name in _SHAPE),
-        ("input.sha256", digest, digest is None or _is_digest(digest)),
+        ("input.sha256", digest, digest is None or is_digest(digest)),
         ("input.reading", about.get("reading"), _reading(about) is not None),
         ("input.path", path, path is None or isinstance(path, str)),
         ("input.start", start, start is None or _is_number(start, 0.0, _MOST_S)),
@@ -186,10 +179,6 @@ def _is_count(value: Any) -> bool:
     return type(value) is int and value > 0
 
 
-def _is_digest(value: Any) -> bool:
-    return isinstance(value, str) and _DIGEST.fullmatch(value) is not None
-
-
 def _is_number(value: Any, low: float, high: float) -> bool:
     number = isinstance(value, int | float) and not isinstance(value, bool)
     return number and low <= value <= high
@@ -202,7 +191,7 @@ def _wrong(place: Path, name: Any, entry: Mapping[str, Any]) -> str | None:
         return f"the record was damaged or edited: {shown} cannot be the name of a file."
     if Path(name).name != name or name in ("", "..") or "\0" in name:
         return f"the record names {shown}, which cannot be in its folder."
-    if not _is_digest(entry.get("sha256")):
+    if not is_digest(entry.get("sha256")):
         return f"the record was damaged or edited: it has no SHA-256 of {shown}."
     called = name if name.isprintable() and len(name) <= _MOST_SHOWN else shown
     try:
@@ -244,7 +233,7 @@ def _recording(
     """The recording, if it is where it was, or where it is said to be."""
     told = mixture is not None
     kept = about.get("path") or ""
-    path = Path(os.fspath(kept if mixture is None else mixture))
+    path = path_told(kept) if mixture is None else Path(os.fspath(mixture))
     lost = "so that it cannot be told whether the stems add up to it"
     if not told and not os.path.isfile(path):  # noqa: PTH113 - whatever the name, no error
         notes.append(f"{_whereabouts(kept, lost)}.")
@@ -260,12 +249,12 @@ def _recording(
     except (InputError, OSError) as error:
         if told:
             raise InputError(f"{path} cannot be read: {error}") from None
-        notes.append(f"{path} cannot be read, {lost}.")
+        notes.append(f"{display(path)} cannot be read, {lost}.")
         return None
     if not same and told:
         raise InputError(f"{path} is not the recording that these stems were made of.")
     if not same:
-        notes.append(f"{path} is another file by now, {lost}; name it with --mixture.")
+        notes.append(f"{display(path)} is another file by now, {lost}; name it with --mixture.")
         return None
     return FileTape.of(path, scan)
 
@@ -299,8 +288,8 @@ def _sum(
     written = 1.01 * 10 ** (before / 20) if isinstance(before, int | float) else 0.0
     allowed = 0.0
     if steps is None:  # a part may have been rounded before a stem left the range of integers
-        allowed = full_scale * max(_LARGEST_FLOAT_DIFFERENCE, min(written, 1e-3))
-    depth = max(from_mixture / full_scale, 10 ** (_DEEPEST_DB / 20))
+        allowed = full_scale * max(LARGEST_FLOAT_DIFFERENCE, min(written, 1e-3))
+    depth = max(from_mixture / full_scale, 10 ** (DEEPEST_NULL_DB / 20))
     null_test_db = round(20 * math.log10(depth), 1)
     if from_rounded > allowed:
         return null_test_db, [f"the stems differ from the recording by {null_test_db:.0f} dB."]

@@ -16,11 +16,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from _fuzz_mutations import HOSTILE_TEXTS, changed_json
-from _fuzz_run import Finding, Tally
+from _fuzz_run import Answer, Tally
 from _fuzz_seeds import finished_folder, write_mixture
 
 __all__ = ["KIND", "http_campaign"]
@@ -31,6 +31,7 @@ _PATIENCE_S = 5.0
 _FINE = {200, 204, 206, 303, 304}
 _SAID = {400, 401, 403, 404, 405, 408, 409, 411, 413, 414, 415, 422, 431, 501, 505, 507}
 _MORE_BYTES = 1 << 30
+_GO_ON = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 @dataclass(frozen=True)
@@ -171,17 +172,18 @@ class _Studio:
         return self._said.read_text("utf-8", "replace")
 
     def taken(self) -> int:
-        """Bytes of memory; 0 where the system does not tell."""
+        """Bytes of memory that were held at most; 0 where the system does not tell."""
         try:
-            pages = Path(f"/proc/{self.process.pid}/statm").read_text("ascii").split()[1]
-            return int(pages) * os.sysconf("SC_PAGE_SIZE")
-        except (OSError, IndexError, ValueError):
+            status = Path(f"/proc/{self.process.pid}/status").read_text("utf-8")
+        except OSError:
             return 0
+        found = re.search(r"VmHWM:\s*(\d+) kB", status)
+        return int(found[1]) << 10 if found else 0
 
-    def ask(self, content: bytes) -> tuple[int, bytes]:
+    def ask(self, content: bytes, patience_s: float = _PATIENCE_S) -> tuple[int, bytes]:
         """Send bytes; the status and what came back, 0 where the connection was closed."""
         name, _, port = self.host.partition(":")
-        with socket.create_connection((name, int(port)), timeout=_PATIENCE_S) as connection:
+        with socket.create_connection((name, int(port)), timeout=patience_s) as connection:
             parts = b""
             try:
                 connection.sendall(content)
@@ -193,32 +195,45 @@ class _Studio:
                 parts = _received(connection)
             except ConnectionError:  # it has heard enough, which is an answer
                 pass
+        # Who waits for leave to go on is given it, and the answer after it.
+        parts = parts.removeprefix(_GO_ON)
         found = re.match(rb"HTTP/1\.[01] (\d{3})", parts)
         return int(found[1]) if found else 0, parts
 
     def version(self) -> int:
         """Version of the state, as a page would see it."""
         lines = f"Host: {self.host}\r\nX-Audiosep-Token: {self.token}\r\nConnection: close\r\n"
-        status, answer = self.ask(f"GET /api/state?since=0 HTTP/1.1\r\n{lines}\r\n".encode())
+        whole = f"GET /api/state?since=0 HTTP/1.1\r\n{lines}\r\n".encode()
+        status, answer = self.ask(whole, _ANSWER_S)  # nothing more would come: it is only busy
         if status != 200:
             raise RuntimeError(f"no state: {answer[:500]!r}")
         found = re.search(rb'"version":\s*(\d+)', answer)
         return int(found[1]) if found else 0
 
-    def wrong(self) -> str:
+    def peak(self) -> int:
+        """Bytes of memory that were taken at most since it began."""
+        return max(0, self.taken() - self._bytes)
+
+    def wrong(self) -> Answer | None:
         """What must not be, after a request."""
         if (code := self.process.poll()) is not None:
-            return f"the studio ended ({code}): {self.said()[-2000:]}"
+            words = f"the studio ended ({code}): {self.said()[-2000:]}"
+            return Answer("finding", words, "death")
         if "Traceback" in (said := self.said()):
             self._said.write_bytes(b"")
-            return said[-3000:]
-        if self.taken() > self._bytes + _MORE_BYTES:
-            return f"it takes {self.taken() >> 20} MB, {self._bytes >> 20} MB when it began"
-        changed = self._kept.items() ^ self._tree("desk/mix", "desk/mix.wav").items()
-        around = {path.name for path in self._home.iterdir()} - {"desk", "tmp", "said.txt"}
-        if changed or around:
-            return f"left or changed outside: {sorted(name for name, _ in changed)} {around}"
-        return ""
+            return Answer("finding", said[-3000:], "traceback")
+        if self.peak() > _MORE_BYTES:
+            words = f"it took {self.peak() >> 20} MB more than when it began"
+            return Answer("finding", words, "memory")
+        changed = {
+            n for n, _ in self._kept.items() ^ self._tree("desk/mix", "desk/mix.wav").items()
+        }
+        changed |= {path.name for path in self._home.iterdir()} - {"desk", "tmp", "said.txt"}
+        if changed:
+            size = sum(len(content) for content in self._tree(*changed).values())
+            words = f"left or changed outside: {sorted(changed)}"
+            return Answer("finding", words, "outside", outside=size)
+        return None
 
     def _tree(self, *names: str) -> dict[str, bytes]:
         places = [p for n in names for p in (self._home / n, *(self._home / n).rglob("*"))]
@@ -248,6 +263,14 @@ def _studio() -> Iterator[_Studio]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
+def _judged(status: int, said: bytes) -> Answer:
+    if status not in (0, *_FINE, *_SAID):
+        return Answer("finding", f"answered {status}: {said[:500]!r}", "words")
+    if status in _SAID and len(said.strip().splitlines()) < 2:
+        return Answer("finding", f"refused without a word: {said!r}", "words")
+    return Answer("result" if status in _FINE else "error")
+
+
 def http_campaign(
     rounds: range, *, seed: int, report: Callable[[str, Tally], None] | None = None
 ) -> Tally:
@@ -263,19 +286,12 @@ def http_campaign(
             one = rng.choice(_requests(studio.version(), studio.sound))
             content = _damaged(one, studio.host, studio.token, rng)
             try:
-                status, answer = studio.ask(content)
-                words = studio.wrong()
+                answer = _judged(*studio.ask(content))
+                answer = studio.wrong() or answer
             except TimeoutError:
-                status, answer, words = 0, b"", "no answer"
-            if not words and status not in (0, *_FINE, *_SAID):
-                words = f"answered {status}: {answer[:500]!r}"
-            if not words and status in _SAID and len(answer.strip().splitlines()) < 2:
-                words = f"refused without a word: {answer!r}"
-            outcome = "finding" if words else "result" if status in _FINE else "error"
-            tally.counts[outcome] += 1
-            if words:
-                sent = f"{words}\nsent: {content[:600]!r}"
-                tally.findings.append(Finding(KIND, number, seed, sent))
+                answer = Answer("finding", "no answer", "hang")
+            words = f"{answer.words}\nsent: {content[:600]!r}" if answer.words else ""
+            tally.add(KIND, number, seed, replace(answer, words=words, peak=studio.peak()))
             if studio.process.poll() is not None:
                 break
     tally.seconds = time.monotonic() - began

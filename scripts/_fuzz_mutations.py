@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+import lzma
 import random
 import re
 import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -67,8 +69,11 @@ def mutated(kind: str, content: bytes, others: list[bytes], rng: random.Random) 
                 ValueError,
                 TypeError,
                 AttributeError,
-                RecursionError,
+                RuntimeError,  # also of archives that want a password
                 zipfile.BadZipFile,
+                zlib.error,
+                lzma.LZMAError,
+                EOFError,
                 OSError,
             ):
                 pass  # no longer what it was: bytes are left to be changed

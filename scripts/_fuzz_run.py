@@ -16,7 +16,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-__all__ = ["Finding", "Tally", "campaign"]
+__all__ = ["SORTS", "Answer", "Finding", "Tally", "campaign"]
+
+SORTS = ("traceback", "hang", "death", "memory", "outside", "words")
+"""What a finding may be: the last is an answer that no one should be given."""
 
 HANG_S = 10.0
 """Seconds of processor time that one damaged file may take."""
@@ -29,6 +32,31 @@ _WORKER = Path(__file__).with_name("_fuzz_worker.py")
 
 
 @dataclass(frozen=True)
+class Answer:
+    """What came of one damaged file.
+
+    Parameters
+    ----------
+    outcome : {"result", "warning", "error", "finding"}
+        A finding is what must not be.
+    words : str
+        What was said, or happened.
+    sort : str
+        Of a finding, one of :data:`SORTS`.
+    outside : int
+        Bytes that lie in files outside the output folder and were not there before.
+    peak : int
+        Bytes of memory that were taken at most so far, beyond those of the start.
+    """
+
+    outcome: str
+    words: str = ""
+    sort: str = ""
+    outside: int = 0
+    peak: int = 0
+
+
+@dataclass(frozen=True)
 class Finding:
     """What must not be.
 
@@ -38,12 +66,15 @@ class Finding:
         Make the same damaged file again.
     words : str
         What happened.
+    sort : str
+        One of :data:`SORTS`.
     """
 
     kind: str
     number: int
     seed: int
     words: str
+    sort: str = "words"
 
 
 @dataclass
@@ -58,11 +89,23 @@ class Tally:
         Each of them.
     seconds : float
         How long it took.
+    outside, peak : int
+        As of :class:`Answer`: all bytes, and the most.
     """
 
     counts: Counter[str] = field(default_factory=Counter)
     findings: list[Finding] = field(default_factory=list)
     seconds: float = 0.0
+    outside: int = 0
+    peak: int = 0
+
+    def add(self, kind: str, number: int, seed: int, answer: Answer) -> None:
+        """Count one."""
+        self.counts[answer.outcome] += 1
+        self.outside += answer.outside
+        self.peak = max(self.peak, answer.peak)
+        if answer.outcome == "finding":
+            self.findings.append(Finding(kind, number, seed, answer.words, answer.sort))
 
     @property
     def rounds(self) -> int:
@@ -111,11 +154,9 @@ def campaign(
             if worker is None:
                 worker = _Worker(settings)
             began = time.monotonic()
-            outcome, words = worker.ask(kind, number)
+            answer = worker.ask(kind, number)
             tally.seconds += time.monotonic() - began
-            tally.counts[outcome] += 1
-            if outcome == "finding":
-                tally.findings.append(Finding(kind, number, seed, words))
+            tally.add(kind, number, seed, answer)
             if not worker.lives():
                 worker.end()
                 worker = None
@@ -157,23 +198,23 @@ class _Worker:
         self._process.stdin.write(json.dumps(task).encode() + b"\n")
         self._process.stdin.flush()
 
-    def ask(self, kind: str, number: int) -> tuple[str, str]:
+    def ask(self, kind: str, number: int) -> Answer:
         """Try one damaged file; whatever becomes of the process, there is an outcome."""
         if kind not in self._warm:
             self._warm_up(kind)
         self._send({"kind": kind, "round": number})
         answer = self._wait(HANG_S, _LONGEST_WALL_S)
         if answer is not None:
-            return answer["outcome"], answer["words"]
+            return Answer(**answer)
         code = self._process.poll()
         if code is None:
             self._process.send_signal(signal.SIGUSR1)
             time.sleep(1.0)
             self._process.kill()
             self._process.wait()
-            return "finding", f"it hangs:\n{self._last_words()}"
+            return Answer("finding", f"it hangs:\n{self._last_words()}", "hang")
         name = signal.Signals(-code).name if code < 0 else f"exit code {code}"
-        return "finding", f"the process died ({name}):\n{self._last_words()}"
+        return Answer("finding", f"the process died ({name}):\n{self._last_words()}", "death")
 
     def lives(self) -> bool:
         """Whether it can be asked again."""

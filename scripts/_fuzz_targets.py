@@ -23,7 +23,11 @@ __all__ = ["Judged", "arranged", "prepare", "sentence_problem", "try_out"]
 
 _SMALL = ("--preset", "components", "--components", "3", "--iterations", "2", "--threads", "1")
 _CODES = {0, 1, 2, 3, 4, 5}
-_UNEXPECTED = ("unexpected", "please report", "needs more memory than there is")
+_UNEXPECTED = {
+    "unexpected": "traceback",
+    "please report": "traceback",
+    "needs more memory than there is": "memory",
+}
 _LONGEST = 1500
 
 
@@ -37,10 +41,13 @@ class Judged:
         A finding is what must not be.
     words : str
         What it said; of a finding, all that helps.
+    sort : {"traceback", "memory", "words"}
+        Of a finding: an error nobody thought of, a limit that was met, or words that will not do.
     """
 
     outcome: str
     words: str = ""
+    sort: str = ""
 
 
 def prepare(home: Path) -> None:
@@ -66,7 +73,8 @@ def try_out(commands: list[list[str]]) -> Judged:
     for arguments in commands:
         judged = _judged(*_run(arguments))
         if judged.outcome == "finding":
-            return Judged("finding", f"audiosep {' '.join(arguments)}\n{judged.words}")
+            words = f"audiosep {' '.join(arguments)}\n{judged.words}"
+            return Judged("finding", words, judged.sort)
         order = ("result", "warning", "error")
         worst = max(worst, judged, key=lambda one: order.index(one.outcome))
     return worst
@@ -272,29 +280,36 @@ def _may_debug(arguments: list[str]) -> bool:
 
 
 def _judged(raised: BaseException | None, code: int, out: str, err: str) -> Judged:
+    from audiosep.cli.wording import words_of
     from audiosep.errors import AudiosepError
 
     if isinstance(raised, AudiosepError):
-        wrong = sentence_problem(str(raised))
-        return Judged("finding", f"{wrong}: {raised!r}") if wrong else Judged("error", str(raised))
+        words = words_of(raised)
+        wrong = sentence_problem(words)
+        return _unfit(f"{wrong}: {raised!r}") if wrong else Judged("error", words)
     if raised is not None:
-        return Judged("finding", "".join(traceback.format_exception(raised)))
+        return Judged("finding", "".join(traceback.format_exception(raised)), "traceback")
     all_said = f"exit code {code}\n{err}\n{out}"[-4000:]
     if code not in _CODES:
-        return Judged("finding", f"no exit code of ours: {all_said}")
-    if any(word in err + out for word in _UNEXPECTED):
-        return Judged("finding", all_said)
+        return _unfit(f"no exit code of ours: {all_said}")
+    for word, sort in _UNEXPECTED.items():
+        if word in err + out:
+            return Judged("finding", all_said, sort)
     entries, wrong = _entries(out)
     sentences = [text for entry in entries for text in _sentences(entry)]
     wrong = wrong or next(filter(None, map(sentence_problem, sentences)), "")
     if wrong:
-        return Judged("finding", f"{wrong}: {all_said}")
+        return _unfit(f"{wrong}: {all_said}")
     if code and not sentences and not (err + out).strip():
-        return Judged("finding", f"it failed without a word: {all_said}")
+        return _unfit(f"it failed without a word: {all_said}")
     if code:
         return Judged("error", (sentences or [(err or out).strip()])[0])
     said = next((entry["warnings"] for entry in entries if entry.get("warnings")), None)
     return Judged("warning", str(said[0])) if said else Judged("result")
+
+
+def _unfit(words: str) -> Judged:
+    return Judged("finding", words, "words")
 
 
 def _entries(out: str) -> tuple[list[dict[str, Any]], str]:

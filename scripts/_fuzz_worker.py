@@ -12,10 +12,12 @@ import faulthandler
 import json
 import os
 import random
+import re
 import shutil
 import sys
 import tempfile
 import traceback
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +50,7 @@ class _Watch:
 
     def __init__(self, home: Path) -> None:
         self.broken: list[str] = []
+        self.written: set[str] = set()
         self.on = False
         self._home = os.path.realpath(home)
         self._inner = tuple(f"{self._home}/{name}/" for name in ("out", "tmp"))
@@ -79,6 +82,8 @@ class _Watch:
         real = f"{os.path.realpath(parent or '.')}/{name}"
         if not f"{real}/".startswith(self._inner) and real != "/dev/null":
             self.broken.append(f"{event} {real!r}")
+            if event == "open":
+                self.written.add(real)
 
 
 def main() -> None:
@@ -101,15 +106,17 @@ def main() -> None:
         kept = _tree(home, ("in", "made"))
         watch = _Watch(home)
         sys.addaudithook(watch)
+        start = 0
         for line in sys.stdin:
             task = json.loads(line)
             if "warm" in task:
                 _limit(None)
                 _warm_up(task["warm"], home, settings["warm_up"])
-                _limit(settings["memory_mb"])
+                start = _limit(settings["memory_mb"])
                 answer = {"ready": task["warm"]}
             else:
                 answer = _one(task["kind"], task["round"], settings["seed"], home, watch, kept)
+                answer["peak"] = max(0, _peak() - start)
             answers.write(json.dumps(answer) + "\n")
             answers.flush()
 
@@ -121,26 +128,30 @@ def _one(
     (home / "in" / name).write_bytes(content)
     commands = _fuzz_targets.arranged(kind, name, home, rng)
     watch.broken.clear()
+    watch.written.clear()
     watch.on = True
     try:
         judged = _fuzz_targets.try_out(commands)
-        outcome, words = judged.outcome, judged.words
     except BaseException:  # whatever it is, it is no answer of a command
-        outcome, words = "finding", traceback.format_exc()
+        judged = _fuzz_targets.Judged("finding", traceback.format_exc(), "traceback")
     finally:
         watch.on = False
     (home / "in" / name).unlink(missing_ok=True)
-    left = _tree(home, ("in", "made", "."))
-    if watch.broken:
-        outcome, words = "finding", f"outside: {'; '.join(watch.broken)}\n{words}"
-    elif left != kept | {n: b"" for n in left if n.startswith("./")} or _strangers(home):
-        changed = sorted(set(left.items()) ^ set(kept.items())) + _strangers(home)
-        outcome, words = "finding", f"left or changed outside the output folder: {changed!r:.500}"
+    left = _tree(home, ("in", "made"))
+    changed = sorted({name for name, _ in left.items() ^ kept.items()} | set(_strangers(home)))
+    outside = 0
+    if watch.broken or changed:
+        broken = "; ".join(watch.broken)
+        words = f"outside: {broken}; left or changed: {changed!r:.500}\n{judged.words}"
+        judged = _fuzz_targets.Judged("finding", words, "outside")
+        outside = _size_of({*watch.written, *(str(home / name) for name in changed)})
     elif any((home / "tmp").iterdir()):
         names = sorted(path.name for path in (home / "tmp").iterdir())
-        outcome, words = "finding", f"left in the temporary folder: {names}\n{words}"
+        words = f"left in the temporary folder: {names}\n{judged.words}"
+        judged = _fuzz_targets.Judged("finding", words, "outside")
+        outside = _size_of({str(home / "tmp")})
     _emptied(home)
-    return {"outcome": outcome, "words": words}
+    return {**asdict(judged), "outside": outside}
 
 
 def _strangers(home: Path) -> list[str]:
@@ -152,10 +163,16 @@ def _tree(home: Path, folders: tuple[str, ...]) -> dict[str, bytes]:
     return {
         str(path.relative_to(home)): path.read_bytes()
         for folder in folders
-        if folder != "."
         for path in sorted((home / folder).rglob("*"))
         if path.is_file()
     }
+
+
+def _size_of(places: set[str]) -> int:
+    """Bytes of files, and of all that is in folders."""
+    paths = {Path(place) for place in places}
+    paths |= {below for path in paths if path.is_dir() for below in path.rglob("*")}
+    return sum(path.stat().st_size for path in paths if path.is_file())
 
 
 def _warm_up(kind: str, home: Path, n_tries: int) -> None:
@@ -176,12 +193,26 @@ def _emptied(home: Path) -> None:
         (home / place).mkdir()
 
 
-def _limit(memory_mb: int | None) -> None:
-    """Allow so much more memory than is taken by now, and no large files; None takes limits off."""
+def _peak() -> int:
+    """Bytes of memory that were held at most; 0 where the system does not tell."""
+    try:
+        found = re.search(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text("utf-8"))
+    except OSError:
+        return 0
+    return int(found[1]) << 10 if found else 0
+
+
+def _limit(memory_mb: int | None) -> int:
+    """Allow so much more memory than is taken by now, and no large files; None takes limits off.
+
+    Returns the bytes that are held; from now on the most counts from there.
+    """
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5", "ascii")
     try:
         import resource
     except ImportError:  # not on this system
-        return
+        return _peak()
     most = resource.RLIM_INFINITY
     if memory_mb is not None:
         pages = int(Path("/proc/self/statm").read_text("ascii").split()[0])
@@ -196,6 +227,7 @@ def _limit(memory_mb: int | None) -> None:
             value = hard if value == resource.RLIM_INFINITY else min(value, hard)
         with contextlib.suppress(ValueError, OSError):
             resource.setrlimit(what, (value, hard))
+    return _peak()
 
 
 if __name__ == "__main__":

@@ -201,6 +201,47 @@ def divide_kernel():
     return divide
 
 
+_ROUNDS = 40_000
+
+
+@functools.cache
+def multiply_add_kernel():
+    """Compiled multiply-adds within the first-level cache: nothing that threads could share."""
+    import numba
+
+    @numba.njit(nogil=True, fastmath={"contract"}, error_model="numpy")
+    def multiply_add(x, rounds):
+        a, b = np.float32(0.5), np.float32(0.25)
+        for _ in range(rounds):
+            for i in range(x.size):
+                y = x[i]
+                for _ in range(8):
+                    y = y * a + b
+                x[i] = y
+
+    multiply_add(np.ones(8, np.float32), 1)
+    return multiply_add
+
+
+def arithmetic(threads: int) -> float:
+    """Multiply-adds per second of independent loops in the cache, best of a few."""
+    work = multiply_add_kernel()
+    arrays = [np.ones(_DIVISIONS, np.float32) for _ in range(threads)]
+    with ThreadPoolExecutor(threads) as pool:
+        spent = min(
+            seconds_of(lambda: list(pool.map(lambda x: work(x, _ROUNDS), arrays))) for _ in range(3)
+        )
+    return 8.0 * threads * _ROUNDS * _DIVISIONS / spent
+
+
+def reading(threads: int) -> float:
+    """Bytes per second that threads read from memory, each its own."""
+    arrays = [np.ones(1 << 25, np.float32) for _ in range(threads)]
+    with ThreadPoolExecutor(threads) as pool:
+        spent = min(seconds_of(lambda: list(pool.map(np.max, arrays))) for _ in range(4))
+    return sum(x.nbytes for x in arrays) / spent
+
+
 def rates(threads: int) -> tuple[float, float]:
     """Operations per second of a large float32 product, and float32 divisions, best of a few."""
     a = np.random.default_rng(0).random((1536, 1536), dtype=np.float32)

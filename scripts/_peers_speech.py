@@ -22,8 +22,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from _peers_recipes import TINY, noisereduce_speech
 from _quality_corpus import Item, Signals, read
-from _quality_peers import TINY, masked
+from _quality_peers import masked
 
 WINDOW_S = 0.064
 MEMORY = 0.98
@@ -122,11 +123,8 @@ def decision_directed_tracked(item: Item) -> Signals:
 
 
 def _noisereduce(item: Item, *, told: bool) -> Signals:
-    import noisereduce
-
-    options = {"stationary": True, "y_noise": example_of(item).mean(axis=0)} if told else {}
-    speech = noisereduce.reduce_noise(y=item.mixture.astype(float), sr=item.sr, **options)
-    speech = np.asarray(speech, dtype=np.float32).reshape(item.mixture.shape)
+    noise = example_of(item) if told else None
+    speech = noisereduce_speech(item.mixture, item.sr, noise)
     return {SPEECH: speech, NOISE: item.mixture - speech}
 
 

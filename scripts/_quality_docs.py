@@ -28,7 +28,13 @@ from _quality_summaries import (
 ROOT = Path(__file__).parent.parent
 HALVES = ("choose", "confirm", "unseen")
 
-_MARK = re.compile(r"<!-- quality:([\w-]+) -->\n.*?<!-- /quality:\1 -->", re.DOTALL)
+
+def marks(family: str) -> re.Pattern[str]:
+    """What stands between the marks of a family of tables."""
+    return re.compile(rf"<!-- {family}:([\w-]+) -->\n.*?<!-- /{family}:\1 -->", re.DOTALL)
+
+
+_MARK = marks("quality")
 
 
 def pages(root: Path = ROOT) -> list[str]:
@@ -52,7 +58,7 @@ def write_docs(content: dict, root: Path = ROOT) -> list[str]:
     return written
 
 
-def fill(text: str, tables: dict[str, str]) -> tuple[str, list[str]]:
+def fill(text: str, tables: dict[str, str], family: str = "quality") -> tuple[str, list[str]]:
     """Replace what is between the marks; tables that were not measured keep what they hold."""
     names: list[str] = []
 
@@ -61,9 +67,9 @@ def fill(text: str, tables: dict[str, str]) -> tuple[str, list[str]]:
         if name not in tables:
             return found[0]
         names.append(name)
-        return f"<!-- quality:{name} -->\n{tables[name]}\n<!-- /quality:{name} -->"
+        return f"<!-- {family}:{name} -->\n{tables[name]}\n<!-- /{family}:{name} -->"
 
-    return _MARK.sub(replaced, text), names
+    return marks(family).sub(replaced, text), names
 
 
 def tables_of(content: dict) -> dict[str, str]:

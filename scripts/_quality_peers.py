@@ -37,6 +37,7 @@ from collections.abc import Callable
 from importlib.util import find_spec
 
 import numpy as np
+from _peers_recipes import TINY, libnmfd_stems, timbre_masks
 from _quality_corpus import Item, Signals
 
 REPET_WINDOW_S = 0.064
@@ -46,7 +47,6 @@ NMFD_WINDOW_S = 0.046
 RPCA_LONGEST_S, RPCA_BLOCK_S = 60.0, 30.0
 VOICE_FROM_HZ = 100.0
 BASS_BELOW_HZ = 250.0
-TINY = 1e-16
 
 Masks = Callable[[np.ndarray], dict[str, np.ndarray]]
 
@@ -213,69 +213,21 @@ def cascade(voice_of: Callable[[Item], Signals]) -> Callable[[Item], Signals]:
 
 def nmf_mfcc(item: Item) -> Signals:
     """Components of a factorization, grouped by the shape of their spectra."""
-    import warnings
-
-    import librosa
-    from sklearn.cluster import KMeans
-    from sklearn.decomposition import NMF
-
-    n_sources = len(item.references)
 
     def masks_of(values: np.ndarray) -> dict[str, np.ndarray]:
-        V = np.abs(values).mean(axis=0)
-        model = NMF(50, solver="mu", init="random", max_iter=50, random_state=0)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # it has not converged, as in the recipe
-            H = model.fit_transform(V.T)
-        W = model.components_
-        mel = librosa.feature.melspectrogram(S=W.T**2, sr=item.sr)
-        features = librosa.feature.mfcc(S=librosa.power_to_db(mel), n_mfcc=14)[1:].T
-        labels = KMeans(n_sources, n_init=10, random_state=0).fit_predict(features)
-        models = [(H[:, labels == k] @ W[labels == k]).T + TINY for k in range(n_sources)]
-        total = np.sum(models, axis=0)
-        return {f"source-{k + 1}": m / total for k, m in enumerate(models)}
+        masks = timbre_masks(np.abs(values).mean(axis=0), item.sr, len(item.references))
+        return {f"source-{k + 1}": mask for k, mask in enumerate(masks)}
 
     return masked(item, masks_of)
 
 
 def libnmfd_nmfd(item: Item) -> Signals:
     """The package's own convolutive factorization, as its drum example uses it."""
-    from libnmfd.core import nmfconv
-    from libnmfd.dsp.filters import alpha_wiener_filter
-    from libnmfd.dsp.transforms import forward_stft, inverse_stft
-
     from audiosep.transform import frame_length
 
-    nmfconv.tnrange = lambda n, **_: range(n)
-    n_sources, n_samples = len(item.references), item.mixture.shape[1]
     block = frame_length(item.sr, NMFD_WINDOW_S)
-    grid = {
-        "block_size": block,
-        "hop_size": block // 4,
-        "reconst_mirror": True,
-        "append_frames": True,
-    }
-    _, V, _ = forward_stft(item.mixture.mean(axis=0, dtype=np.float64), **grid)
-    W = nmfconv.init_templates(
-        num_comp=n_sources, num_bins=V.shape[0], num_template_frames=8, strategy="random"
-    )
-    H = nmfconv.init_activations(num_comp=n_sources, num_frames=V.shape[1], strategy="uniform")
-    models = nmfconv.nmfd(
-        V,
-        num_comp=n_sources,
-        num_frames=V.shape[1],
-        num_iter=30,
-        num_template_frames=8,
-        init_W=W,
-        init_H=H,
-    )[2]
-    estimates = {f"source-{k + 1}": np.zeros_like(item.mixture) for k in range(n_sources)}
-    for channel, samples in enumerate(item.mixture):
-        X, _, _ = forward_stft(samples.astype(np.float64), **grid)
-        for k, part in enumerate(alpha_wiener_filter(X, models, 1.0)[0]):
-            back, _ = inverse_stft(part, **grid, num_samp=n_samples)
-            estimates[f"source-{k + 1}"][channel] = np.ravel(back)[:n_samples]
-    return estimates
+    stems = libnmfd_stems(item.mixture, len(item.references), block)
+    return {f"source-{k + 1}": stem for k, stem in enumerate(stems)}
 
 
 def installed(peer: str) -> bool:

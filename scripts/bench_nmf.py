@@ -8,7 +8,7 @@
     python scripts/bench_nmf.py --slow-down
     python scripts/bench_nmf.py --roofline
 
-Without the name of a section all of them run at the sizes of the goals, which takes about an hour.
+Without the name of a section all of them run at the sizes of the goals, within half an hour.
 Last comes a table of the goals, with what was measured and whether it was reached. scikit-learn
 comes with ".[test]"; the other libraries are optional (``pip install torch torchnmf nimfa
 gensim``), and a missing one is reported. ``_nmf_peers.py`` says what each can do and how it is
@@ -31,6 +31,10 @@ of the ratios run by run, because a shared machine drifts, and no time is a diff
                  (Kullback-Leibler: four products and two divisions per entry, nothing overlaps),
                  both rates measured before each run: the fastest large float32 product, and
                  float32 divisions within the cache, by Numba or NumPy, whichever is faster.
+                 "of arithmetic" is what as many threads gain on multiply-adds within the cache,
+                 in the same runs: more than that no program gets from them here.
+                 Libraries other than scikit-learn make 2 runs of 4 iterations, and none above 10
+                 minutes; there all make 2 runs of 3.
 --objective      Time from the start of the call until the objective is at or below the one that
                  scikit-learn has after 200 iterations (beta 2: of coordinate descent), one thread,
                  a new start for each seed (all begin at the same W0 and H0, but "accelerated",
@@ -42,8 +46,8 @@ of the ratios run by run, because a shared machine drifts, and no time is a diff
 --memory         Largest resident set of a new process that makes V in place and factorizes it:
                  interpreter and V included. Without gensim, which reads its documents one by one.
 --slow-down      Median time of an iteration from 951 to 1000 against from 11 to 60, in one call.
-                 scikit-learn's are medians of 5 stretches of 10, and count its objective; its
-                 last stretches where it stops before, when rounding raises the objective.
+                 2 runs. scikit-learn's are medians of 5 stretches of 10, and count its objective;
+                 its last stretches where it stops before, when rounding raises the objective.
 """
 
 from __future__ import annotations
@@ -71,10 +75,12 @@ from _nmf_peers import (
     Column,
     Peer,
     ScikitLearn,
+    arithmetic,
     bound,
     objective,
     peak_mb,
     rates,
+    reading,
     recordings,
     seconds_of,
     show,
@@ -97,6 +103,12 @@ LEAST_SQUARES = {"accelerated": "accelerated-hals"}
 """What stands for a solver with --objective at beta 2."""
 
 OBJECTIVE_ITERATIONS = 200
+
+LONG_S = 600.0
+"""Above this --per-iteration makes few iterations, of scikit-learn and audiosep only."""
+
+PEER_RUNS, PEER_ITERATIONS = 2, 4
+"""Of --per-iteration, for the optional libraries: some take seconds for an iteration."""
 SAME = 1e-5
 """Objectives this close, relatively, are the same: float32 factors are not exact to more."""
 
@@ -147,19 +159,22 @@ def per_iteration(V, K, beta, thread_counts, n_iter, runs, names=()) -> list[dic
     names = [n for n in able(names, beta) if library(n).has_iterations]
     warm(V, K, beta, ["scikit-learn", *names])
     spent: dict[tuple[int, str], list[float]] = {}
-    for _ in range(runs):
+    for run in range(runs):
         for threads in thread_counts:
             spent.setdefault((threads, "bound"), []).append(bound(V, K, rates(threads)))
+            spent.setdefault((threads, "arithmetic"), []).append(1.0 / arithmetic(threads))
             call = ours(V, W0, H0, beta, n_iter, threads)
             spent.setdefault((threads, "audiosep"), []).append(seconds_of(call) / n_iter)
-            for name in ("scikit-learn", *names):
-                call = library(name).prepare(V, W0, H0, beta, n_iter)
+            # No goal depends on the time of an iteration of the optional ones.
+            for name in ("scikit-learn", *(names if run < PEER_RUNS else ())):
+                n = n_iter if name == "scikit-learn" else min(PEER_ITERATIONS, n_iter)
+                call = library(name).prepare(V, W0, H0, beta, n)
                 with threads_pinned(threads):
-                    each = seconds_of(call) / n_iter
+                    each = seconds_of(call) / n
                 spent.setdefault((threads, name), []).append(each)
 
     def ratio(a: tuple[int, str], b: tuple[int, str]) -> float:
-        return statistics.median(x / y for x, y in zip(spent[a], spent[b], strict=True))
+        return statistics.median(x / y for x, y in zip(spent[a], spent[b], strict=False))
 
     rows = []
     for threads in thread_counts:
@@ -172,6 +187,7 @@ def per_iteration(V, K, beta, thread_counts, n_iter, runs, names=()) -> list[dic
             row["roofline"] = ratio((threads, "bound"), us)
         if threads > 1 and 1 in thread_counts:
             row["speed_up"] = ratio((1, "audiosep"), us)
+            row["arithmetic"] = ratio((1, "arithmetic"), (threads, "arithmetic"))
         rows.append(row)
     return rows
 
@@ -301,7 +317,9 @@ def child(arguments: argparse.Namespace) -> None:
 
 MACHINE: list[Column] = [
     ("threads", "threads", "d"), ("gemm_gflops", "sgemm GF/s", ".0f"),
-    ("divide_g", "divisions G/s", ".1f"),
+    ("divide_g", "divisions G/s", ".1f"), ("multiply_add_g", "multiply-adds G/s", ".1f"),
+    ("read_gb", "read GB/s", ".1f"), ("gain", "gain: multiply-adds", ".2f"),
+    ("read_gain", "reading", ".2f"),
 ]  # fmt: skip
 CELL: list[Column] = [
     ("signal", "signal", "s"), ("seconds", "seconds", ".0f"), ("beta", "beta", "g"),
@@ -311,6 +329,7 @@ PER_ITERATION: list[Column] = [
     *CELL, ("threads", "threads", "d"), ("ms", "audiosep ms", ".1f"),
     ("scikit-learn_ms", "sklearn ms", ".1f"), ("scikit-learn_ratio", "ratio", ".2f"),
     ("roofline", "roofline", ".0%"), ("speed_up", "speed-up", ".2f"),
+    ("arithmetic", "of arithmetic", ".2f"),
     ("torchnmf_ms", "torchnmf ms", ".1f"), ("torchnmf_ratio", "ratio", ".2f"),
     ("nimfa_ms", "nimfa ms", ".1f"), ("nimfa_ratio", "ratio", ".2f"),
 ]  # fmt: skip
@@ -428,10 +447,19 @@ def judged(wanted: list[Goal], rows: list[dict]) -> list[dict]:
 
 
 def run_roofline(arguments: argparse.Namespace) -> Iterator[dict]:
-    for threads in arguments.threads:
-        both = [rates(threads) for _ in range(arguments.runs)]
-        gemm, division = (statistics.median(each) / 1e9 for each in zip(*both, strict=True))
-        yield {"threads": threads, "gemm_gflops": gemm, "divide_g": division}
+    counts = arguments.threads
+    # Numbers of threads alternate: a gain is the median of the gains run by run.
+    found = [
+        {n: (*rates(n), arithmetic(n), reading(n)) for n in counts} for _ in range(arguments.runs)
+    ]
+    keys = ("gemm_gflops", "divide_g", "multiply_add_g", "read_gb")
+    for n in counts:
+        medians = (statistics.median(run[n][i] for run in found) / 1e9 for i in range(len(keys)))
+        row = {"threads": n, **dict(zip(keys, medians, strict=True))}
+        if n > 1 and 1 in counts:
+            row["gain"] = statistics.median(run[n][2] / run[1][2] for run in found)
+            row["read_gain"] = statistics.median(run[n][3] / run[1][3] for run in found)
+        yield row
 
 
 def run_per_iteration(arguments: argparse.Namespace) -> Iterator[dict]:
@@ -446,23 +474,32 @@ def run_per_iteration(arguments: argparse.Namespace) -> Iterator[dict]:
     for kind in arguments.signals:
         for seconds, beta, K in grid:
             V = signal(kind, arguments.corpus, seconds, repeat=True)
-            # Half an hour takes minutes a run, and its noise is small.
-            n_iter, runs = arguments.iterations, arguments.runs
-            if seconds > 600:
-                n_iter, runs = min(3, n_iter), min(3, runs)
-            for row in per_iteration(V, K, beta, arguments.threads, n_iter, runs, arguments.peers):
+            n_iter, runs, names = arguments.iterations, arguments.runs, arguments.peers
+            if seconds > LONG_S:  # minutes a run, and its noise is small
+                n_iter, runs, names = min(3, n_iter), min(2, runs), []
+            for row in per_iteration(V, K, beta, arguments.threads, n_iter, runs, names):
                 yield {"signal": kind, "seconds": seconds, **row}
 
 
 def run_objective(arguments: argparse.Namespace) -> Iterator[dict]:
-    more = (arguments.seeds, arguments.loss_every, arguments.peers, arguments.peer_seeds)
+    """Sizes of the goals, or the grid that was asked for."""
+    chosen = (arguments.seconds, arguments.components, arguments.betas)
+    if any(chosen):
+        betas, Ks = arguments.betas or list(TO_OBJECTIVE), arguments.components or [16, 32]
+        grid = [(s, b, K) for s in arguments.seconds or [180.0] for b in betas for K in Ks]
+    else:
+        grid = [(180.0, 1.0, 16), (180.0, 1.0, 32)]
+        grid += [(60.0, beta, 16) for beta in TO_OBJECTIVE if beta != 1.0]
     for kind in arguments.signals:
-        for seconds in arguments.seconds or [180.0]:
+        for place, (seconds, beta, K) in enumerate(grid):
             V = signal(kind, arguments.corpus, seconds, repeat=False)
-            for beta in arguments.betas or TO_OBJECTIVE:
-                for K in arguments.components or [16, 32]:
-                    row = to_objective(V, K, beta, *more)
-                    yield {"signal": kind, "seconds": V.shape[1] * HOP / SR, **row}
+            # Every library once at every divergence it can do.
+            first = any(chosen) or beta not in [b for _, b, _ in grid[:place]]
+            names = arguments.peers if first else []
+            row = to_objective(
+                V, K, beta, arguments.seeds, arguments.loss_every, names, arguments.peer_seeds
+            )
+            yield {"signal": kind, "seconds": V.shape[1] * HOP / SR, **row}
 
 
 def run_memory(arguments: argparse.Namespace) -> Iterator[dict]:
@@ -477,7 +514,7 @@ def run_memory(arguments: argparse.Namespace) -> Iterator[dict]:
 def run_slow_down(arguments: argparse.Namespace) -> Iterator[dict]:
     V = signal("real", arguments.corpus, (arguments.seconds or [30.0])[0], repeat=True)
     for K in arguments.components or [16]:
-        yield from slow_down(V, K, min(3, arguments.runs))
+        yield from slow_down(V, K, min(2, arguments.runs))
 
 
 SECTIONS = {

@@ -57,7 +57,7 @@ class Song:
             ignore_progress,
             taken=lambda first, last: voice[:, first:last].T,
         )
-        return found.bands.expand(found.masks)[:, 0]
+        return found.bands.frames(found.masks, 0, found.masks.shape[-1])[:, 0].swapaxes(1, 2)
 
     @cached_property
     def voice(self) -> np.ndarray:

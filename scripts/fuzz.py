@@ -18,6 +18,7 @@ import argparse
 import re
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 from _fuzz_http import KIND, http_campaign
@@ -56,12 +57,28 @@ def main() -> None:
     for tally in tallies.values():
         whole.counts.update(tally.counts)
         whole.findings += tally.findings
+        whole.outside += tally.outside
+        whole.peak = max(whole.peak, tally.peak)
     _report("all", whole)
     print(f"{time.monotonic() - began:.0f} s")
+    print(said_of(whole, given.memory))
     for alike in _alike(whole.findings):
         _show(alike, given.keep)
     sys.stdout.flush()
     sys.exit(bool(whole.findings))
+
+
+def said_of(tally: Tally, memory_mb: int) -> str:
+    """What must not be, counted: two lines."""
+    counts = Counter(finding.sort for finding in tally.findings)
+    return (
+        f"{tally.rounds} damaged files and requests: {counts['traceback']} tracebacks, "
+        f"{counts['hang']} hangs, {counts['death']} dead processes, {counts['words']} other "
+        f"answers that will not do\n"
+        f"{tally.outside} bytes left or changed outside the output folder in {counts['outside']} "
+        f"of them; memory beyond {memory_mb} MB asked for in {counts['memory']}; most that was "
+        f"taken beyond the start: {tally.peak / 2**20:.0f} MB"
+    )
 
 
 def _report(kind: str, tally: Tally) -> None:

@@ -10,6 +10,7 @@ import io
 from pathlib import Path
 
 import numpy as np
+from _method_examples import METHODS
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -36,9 +37,8 @@ def save(figure: Figure, path: Path, dpi: int) -> None:
     print(path, path.stat().st_size)
 
 
-def band() -> Figure:
-    """Mixture and stems of the example band beside each other."""
-    result = audiosep.separate(AUDIO / "band" / "mixture.flac")
+def beside_each_other(result: audiosep.Separation) -> Figure:
+    """Mixture and stems of a separation."""
     panels = {"mixture": result.mixture, **result.stems}
     loudest = float(audiosep.stft(result.mixture, window="hann").magnitude().max())
     figure = Figure(figsize=(11, 2.6), layout="constrained")
@@ -112,7 +112,11 @@ def main() -> None:
     out = parser.parse_args().out
     out.mkdir(parents=True, exist_ok=True)
     save(how_it_works(), out / "how.png", 90)
-    save(band(), out / "band.png", 90)
+    band = audiosep.separate(AUDIO / "band" / "mixture.flac")
+    save(beside_each_other(band), out / "band.png", 90)
+    (out / "methods").mkdir(exist_ok=True)
+    for name, separated in METHODS.items():
+        save(beside_each_other(separated()), out / "methods" / f"{name}.png", 72)
 
 
 if __name__ == "__main__":

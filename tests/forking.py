@@ -7,6 +7,7 @@ to load is spent once. Run as a program, this module is the server that forks.
 
 from __future__ import annotations
 
+import atexit
 import gc
 import json
 import os
@@ -245,6 +246,7 @@ def _tell(**what):
 def _become(request, main):
     """Run the command, and end with its code."""
     code = 70
+    atexit._clear()  # what the server does at its end is not for its children
     try:
         _prepare(request)
         main()

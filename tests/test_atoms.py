@@ -15,6 +15,7 @@ import soundfile as sf
 
 from audiosep.cli.atoms import AtomsOptions, atoms_of
 from audiosep.cli.talk import Talk
+from audiosep.cli.wording import words_of
 from audiosep.errors import (
     Cancelled,
     ExitCode,
@@ -393,7 +394,7 @@ def test_automatic_number(run):
 def test_mistakes_are_explained(run, tmp_path, capsys, options, error, message):
     with pytest.raises(error, match=message) as raised:
         run(**options, talk={"json_lines": True})
-    assert json.loads(capsys.readouterr().out)["error"] == str(raised.value)
+    assert json.loads(capsys.readouterr().out)["error"] == words_of(raised.value)
     assert [path.name for path in tmp_path.iterdir()] == ["mix.wav"]
 
 

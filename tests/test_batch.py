@@ -119,8 +119,54 @@ def test_a_tree_is_mirrored_and_one_bad_file_costs_one_line(split):
     bad = [line for line in ended.err.splitlines() if "bad.wav" in line]
     (words,) = bad
     assert words.startswith("audiosep: in/x/bad.wav is not audio that can be read (Format not rec")
-    assert ended.err.splitlines()[-1] == "audiosep: 3 done, 0 done before, 1 failed"
+    assert ended.err.splitlines()[-1] == (
+        "audiosep: 3 done, 0 done before, 1 failed, 1 of them no audio"
+    )
     assert temporary() == []
+
+
+def test_repair_makes_again_only_what_is_not_as_it_was_written(split):
+    for name in ("edited", "gone", "lost", "broken-record", "whole"):
+        sound(f"in/{name}.wav")
+    assert split().code == 0
+    before = contents()
+    edited = Path("out/edited/source-1.wav")
+    edited.write_bytes(edited.read_bytes()[:-2] + b"xx")
+    Path("out/gone/source-2.wav").unlink()
+    shutil.rmtree("out/lost")
+    Path("out/broken-record/audiosep.json").write_text('{"audiosep":')
+    Path("out/whole/mine.txt").write_text("notes")
+    state = Path("out/whole/source-1.wav").stat()
+    ended = split(options=replace(SMALL, dry_run=True))
+    assert sorted(statuses(ended).values()) == ["failed"] * 2 + ["planned"] * 2 + ["skipped"]
+    repair = replace(SMALL, exists="repair")
+    ended = split(options=repair, talk=Talk())
+    assert ended.code == 0, ended.err
+    assert "in/edited.wav: out/edited is made again: source-1.wav damaged or edited" in ended.err
+    assert "in/gone.wav: out/gone is made again: source-2.wav missing" in ended.err
+    assert ended.err.splitlines()[-1] == "audiosep: 4 done, 1 done before, 0 failed"
+    after = contents()
+    assert after.pop("whole/mine.txt") == b"notes"
+    assert after == before
+    now = Path("out/whole/source-1.wav").stat()
+    assert (now.st_ino, now.st_mtime_ns) == (state.st_ino, state.st_mtime_ns)
+    assert set(statuses(split(options=repair)).values()) == {"skipped"}
+
+
+def test_repair_replaces_nothing_that_may_be_of_others(split):
+    """Without a record, only what has the names of stems is taken for stems."""
+    options = replace(SMALL, preset="harmonic-percussive", n_components=None, exists="repair")
+    for name in ("stems", "others", "unknown"):
+        sound(f"in/{name}.wav")
+        sound(f"out/{name}/harmonic.wav")
+    sound("out/others/voice.wav")
+    ended = split(options=options)
+    assert statuses(ended) == {
+        "in/stems.wav": "done",
+        "in/unknown.wav": "done",
+        "in/others.wav": "failed",
+    }
+    assert "holds files that no finished run has left; use --exists overwrite" in ended.out
 
 
 def test_a_second_run_does_only_what_is_left(split):
@@ -137,7 +183,7 @@ def test_a_second_run_does_only_what_is_left(split):
     said = split(talk=Talk()).err.splitlines()
     # Of a million, those that were done need no line.
     assert len(said) == 2
-    assert said[1] == "audiosep: 0 done, 2 done before, 1 failed"
+    assert said[1] == "audiosep: 0 done, 2 done before, 1 failed, 1 of them no audio"
 
 
 def test_what_failed_is_tried_again_when_there_is_a_reason(split):

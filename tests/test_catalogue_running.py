@@ -28,7 +28,13 @@ import pytest
 
 import audiosep
 from audiosep import cli
-from audiosep.errors import OutputError
+from audiosep.errors import (
+    DictionaryError,
+    InputError,
+    OutputError,
+    RefusedError,
+    UsageError,
+)
 
 SMALL = files.SMALL
 SLOW = ["--preset", "components", "--components", "3", "--iterations", "100000"]
@@ -162,6 +168,12 @@ def test_row_32_names_that_are_no_text(forked, here):
     ended = split(forked.run, "in", "-o", "plain", "-r")
     assert "plain/latin-\\xe9/source-1.wav" in ended.out
     assert split(forked.run, os.fsencode(f"in/{name}"), "-r", "-o", "plain").code == 0
+    # And what was made of it is found again, together with the recording.
+    ended = forked.run("verify", "separated")
+    assert ended.out.endswith("add up to the recording exactly\n")
+    place = Path(os.fsdecode(b"python-\xe9"))
+    audiosep.Separator(**files.SMALL_SETTINGS).split(f"in/{name}", place)
+    assert audiosep.verify(place).null_test_db == -300.0
 
 
 def test_row_33_dashes_and_names_as_long_as_can_be(inside):
@@ -217,6 +229,8 @@ def test_row_35_names_of_stems_cannot_leave_their_folder(inside):
             ended = inside("split", *fast, "--example", "x=base/a.wav", "--rest", name)
             assert ended.code == 2
             assert "cannot name a stem" in ended.err
+            with pytest.raises(UsageError, match="cannot name a stem"):
+                audiosep.Separator(examples={name: "base/a.wav"})
     # What looks like a template is a name like any other, letter by letter.
     given = [word for name in LETTERS for word in ("--example", f"{name}=base/a.wav")]
     ended = inside("split", *fast, *given, "-o", "letters")
@@ -260,6 +274,16 @@ def test_row_36_input_in_the_output_folder(inside):
     assert ended.code == 3
     assert "holds stems, not recordings" in ended.err
     assert Path("in/a.wav").read_bytes() == before
+    # From Python stems may go beside the recording, but not in its place.
+    stem = sound("source-1.wav", n_samples=4000)
+    before = stem.read_bytes()
+    with pytest.raises(RefusedError, match=r"source-1\.wav is the recording itself"):
+        audiosep.Separator(**files.SMALL_SETTINGS).split(stem, ".")
+    made = audiosep.separate(stem, **files.SMALL_SETTINGS)
+    with pytest.raises(RefusedError, match="choose another folder"):
+        made.save(".")
+    assert stem.read_bytes() == before
+    assert not Path("audiosep.json").exists()
 
 
 # Disks
@@ -280,12 +304,13 @@ def mounted(place, *how):
         subprocess.run(["umount", "-l", place], check=True)
 
 
-def test_row_37_a_folder_that_may_only_be_read(inside, monkeypatch):
+def test_row_37_a_folder_that_may_only_be_read(inside, monkeypatch, tmp_path):
     from audiosep import loading
 
     def never(*_, **__):
         raise AssertionError("work was begun")
 
+    scan = loading.scan_recording
     monkeypatch.setattr(loading, "scan_recording", never)
     sound("a.wav")
     with mounted("out", "--bind", "out"):
@@ -297,6 +322,9 @@ def test_row_37_a_folder_that_may_only_be_read(inside, monkeypatch):
                 "audiosep: cannot write to out: Read-only file system; choose another place with "
                 "--out.\n"
             )
+        monkeypatch.setattr(loading, "scan_recording", scan)
+        with pytest.raises(OutputError, match=r"cannot write to .*out: Read-only file system"):
+            audiosep.Separator(**files.SMALL_SETTINGS).split(sound(f"{tmp_path}/b.wav"), "out/b")
 
 
 @pytest.mark.parametrize("more", [[], ["-r"], ["--format", "flac"]], ids=str)
@@ -483,6 +511,10 @@ def test_row_45_a_recording_that_changes_while_it_is_read(inside, monkeypatch, h
     assert errors(ended)[0].startswith("audiosep: in/a.wav changed while it was read; ")
     assert not Path("separated").exists()
     Path("in/a.wav").write_bytes(whole)
+    with meanwhile(monkeypatch, change), pytest.raises(InputError, match="changed while it was re"):
+        audiosep.Separator(**files.SMALL_SETTINGS).split("in/a.wav", "separated")
+    assert not Path("separated").exists()
+    Path("in/a.wav").write_bytes(whole)
     assert split(inside, "in/a.wav").code == 0
 
 
@@ -494,6 +526,12 @@ def test_row_46_the_output_folder_goes_away(inside, monkeypatch, more):
     assert ended.code == 4
     assert "Traceback" not in ended.err
     assert errors(ended)[0].startswith("audiosep: in/a.wav: cannot write ")
+    Path("out").mkdir()
+    with (
+        meanwhile(monkeypatch, lambda: shutil.rmtree("out")),
+        pytest.raises(OutputError, match="cannot write "),
+    ):
+        audiosep.Separator(**files.SMALL_SETTINGS).split("in/a.wav", "out/a")
     assert split(inside, "in", "-o", "out", *more).code == 0
     assert is_whole("out/a", "in/a.wav")
 
@@ -562,6 +600,8 @@ def test_row_48_dictionaries_that_do_not_fit(inside, change, words):
     (said,) = errors(ended)
     assert re.search(words, said), said
     assert "Traceback" not in ended.err
+    with pytest.raises(DictionaryError, match=words):
+        audiosep.load_dictionary("d.safetensors")
 
 
 def test_row_48_any_rate_and_window_will_do(inside):
@@ -866,6 +906,8 @@ def test_row_62_files_of_other_versions(inside):
     ended = with_dictionary(inside, "d.safetensors")
     assert ended.code == 3
     assert "it is of version 2; install a newer audiosep." in ended.err
+    with pytest.raises(DictionaryError, match="install a newer audiosep"):
+        audiosep.load_dictionary("d.safetensors")
     assert split(inside, "a.wav", "-r").code == 0
     journal = Path("separated/.audiosep/journal.jsonl")
     journal.write_text('{"journal": 2, "status": "done", "track": "a"}\n')

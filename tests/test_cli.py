@@ -22,7 +22,7 @@ from audiosep.alignment import LONGEST_S
 from audiosep.cli.app import app
 from audiosep.cli.wording import OPTION_OF, words_of
 from audiosep.dictionary_files import load_builtin, save_dictionary
-from audiosep.errors import DictionaryError, InputError, ParameterError, UsageError
+from audiosep.errors import DictionaryError, InputError, ParameterError, UsageError, without_python
 from audiosep.presets import preset_names
 
 SMALL = files.SMALL
@@ -306,20 +306,25 @@ def test_interrupted(here, signal_, code, last_words):
     assert os.listdir("separated") == ["a"]  # noqa: PTH208
 
 
-@pytest.mark.parametrize("delay", [0.1, 0.3])
-def test_interrupted_at_the_start(here, delay):
+def test_interrupted_at_the_start(here):
     files.write_sound("long.wav", files.noise(44100 * 30), 44100)
-    with subprocess.Popen(
-        [*files.COMMAND, "split", "long.wav"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as process:
-        time.sleep(delay)
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
-    if b"site" in err or process.returncode == -signal.SIGINT:
-        pytest.skip("the interpreter itself had not started")
-    assert process.returncode == 130
-    assert b"Traceback" not in err
-    assert out == b""
+    n_ours, delay = 0, 0.05
+    while n_ours < 3:
+        with subprocess.Popen(
+            [*files.COMMAND, "split", "long.wav"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        ) as process:
+            time.sleep(delay)
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=60)
+        delay *= 1.5
+        assert delay < 30.0
+        # Until the interpreter itself has started, all is its own matter.
+        if b"site" in err or process.returncode == -signal.SIGINT:
+            continue
+        n_ours += 1
+        assert process.returncode == 130
+        assert b"Traceback" not in err
+        assert out == b""
 
 
 # Output
@@ -501,7 +506,10 @@ def test_version_and_module(inside):
         (["--bits", "8"], "audiosep: --bits '8' is unknown; use 16, 24 or float"),
         (["--format", "mp3"], "audiosep: --format 'mp3' is unknown; use wav or flac"),
         (["--format", "flac", "--bits", "float"], "use --bits 24 or --format wav."),
-        (["--exists", "maybe"], "--exists 'maybe' is unknown; use skip, overwrite, rename, fail"),
+        (
+            ["--exists", "maybe"],
+            "--exists 'maybe' is unknown; use skip, repair, overwrite, re",
+        ),
         (["--start", "-1"], "--start -1 is out of range"),
         (["--start", "nan"], "--start nan is out of range"),
         (["--start", "inf"], "--start inf is out of range"),
@@ -544,7 +552,7 @@ def test_start_behind_the_end(inside):
     ended = split(inside, "a.wav", "--start", "99")
     assert ended.code == 3
     assert ended.err == (
-        "audiosep: a.wav ends at 0.50 s, before the start of 99 s; use an earlier --start.\n"
+        "audiosep: a.wav ends at 0.50 s, before the start of 99 s; start earlier.\n"
     )
 
 
@@ -761,7 +769,7 @@ def test_a_stem_that_is_not_what_was_written_is_not_lost_silently(inside, change
     before = files.tree("separated")
     ended = split(inside, "a.wav")
     assert (ended.code, ended.out) == (5, "")
-    assert "source-2.wav is damaged or edited since; use --exists overwrite" in ended.err
+    assert "source-2.wav is damaged or edited since; use --exists repair" in ended.err
     assert files.tree("separated") == before
     assert split(inside, "a.wav", "--exists", "overwrite").code == 0
     for name in ("source-1.wav", "source-2.wav"):
@@ -1149,6 +1157,16 @@ def test_parameters_become_options(said, typed):
     assert words_of(InputError(said)) == said
 
 
+def test_what_nobody_reads_to_its_end_is_shown_by_its_ends(inside):
+    """Found by scripts/fuzz.py: a cell of 5 000 digits made a message of 5 000 digits."""
+    files.write_sound("a.wav")
+    ended = inside("split", "a.wav", "--bits", f"f{'9' * 5000}g")
+    assert ended.code == 2
+    assert f"--bits f{'9' * 98}...{'9' * 98}g is unknown" in ended.err.replace("'", "")
+    path = f"{'long/' * 190}a.wav"  # longer than names of files may be, but a path
+    assert words_of(InputError(f"{path} is empty.")) == f"{path} is empty."
+
+
 def test_every_parameter_has_its_option():
     commands = typer.main.get_command(app).commands
     parameters = commands["split"].params + commands["learn"].params
@@ -1165,3 +1183,45 @@ def test_a_link_to_a_recording_in_the_folder_of_its_stems_is_refused(inside):
     assert ended.code == 5
     assert "is in the folder that its stems would go to" in ended.err
     assert files.tree("r") == before
+
+
+def test_a_dry_run_says_what_the_header_tells_of_damage(inside):
+    """What would be taken with a warning, and what would be refused, without reading it all."""
+    Path("in").mkdir()
+    files.cut(files.write_sound("in/cut.wav", files.noise(8000)), 0.5)
+    files.write_sound("in/flac.wav", format="FLAC")
+    files.cut(files.write_sound("in/cut.flac", files.integers(80_000), format="FLAC"), 0.5)
+    files.write_sound("in/good.wav")
+    ended = split(inside, "in", "--dry-run", "--json")
+    said = {entry["input"]: entry for entry in map(json.loads, ended.out.splitlines())}
+    assert ended.code == 1
+    assert said["in/good.wav"]["warnings"] == []
+    (words,) = said["in/cut.wav"]["warnings"]
+    assert words.startswith("the file ends early: 0.5")
+    assert f"audiosep: warning: in/cut.wav: {words}" in ended.err
+    assert "but it is FLAC" in said["in/flac.wav"]["warnings"][0]
+    assert "in/cut.flac is damaged after " in said["in/cut.flac"]["error"]
+    # As the run itself says.
+    ended = split(inside, "in", "--json")
+    run = {entry["input"]: entry for entry in map(json.loads, ended.out.splitlines())}
+    for name in ("in/cut.wav", "in/flac.wav", "in/good.wav"):
+        assert run[name]["warnings"] == said[name]["warnings"]
+    assert run["in/cut.flac"]["status"] == said["in/cut.flac"]["status"] == "failed"
+    part = ["in/cut.flac", "--duration", "1", "--dry-run"]
+    assert split(inside, *part, "-o", "b").code == 0
+    assert split(inside, "in/cut.flac", "--salvage", "--dry-run").code == 0
+    assert "refuses that: the file ends early" in split(inside, *part, "--strict").err
+    long = split(inside, "in/good.wav", "-o", "c", "--max-duration", "0.1", "--dry-run")
+    assert (long.code, "--max-duration allows;" in long.err) == (5, True)
+
+
+def test_advice_is_for_who_reads_it(inside):
+    """The command line tells options, the library arguments as well."""
+    files.write_sound("a.wav", files.noise() * np.float32(np.nan), subtype="FLOAT")
+    ended = split(inside, "a.wav")
+    assert "--fix-nonfinite zero'." in ended.err
+    assert "Python" not in ended.err
+    with pytest.raises(audiosep.AudiosepError) as raised:
+        audiosep.separate("a.wav", **files.SMALL_SETTINGS)
+    assert str(raised.value).endswith('zero\' (in Python: ReadOptions(fix_nonfinite="zero")).')
+    assert without_python(str(raised.value)) == ended.err.removeprefix("audiosep: ").strip()

@@ -16,6 +16,10 @@ import numpy as np
 import pytest
 import soundfile as sf
 
+import audiosep
+from audiosep.errors import UsageError
+from audiosep.presets import load_preset, preset_names
+
 SMALL = files.SMALL
 STEMS = ["--preset", "harmonic-percussive"]
 
@@ -179,18 +183,52 @@ def test_a_file_of_that_name_is_reached_by_its_folder(inside):
     assert Path("separated/-/harmonic.wav").is_file()
 
 
+def test_what_comes_through_a_pipe_is_looked_at(inside, monkeypatch):
+    files.write_sound("mix.wav", files.integers(20_000))
+    data = Path("mix.wav").read_bytes()
+
+    def through(data, *arguments):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
+        return inside(*arguments)
+
+    ended = through(data, "info", "-")
+    assert (ended.code, ended.out.partition(",")[0]) == (0, "stdin: WAV PCM_16")
+    ended = through(data[:20_000], "info", "--check", "-", "mix.wav", "--json")
+    first, second = map(json.loads, ended.out.splitlines())
+    assert (first["input"], first["status"]) == ("stdin", "ill")
+    assert second["input"] == "mix.wav"
+    ended = through(b"no sound\n" * 99, "info", "-")
+    assert ended.code == 3
+    assert ended.err.startswith("audiosep: stdin is not audio that can be read")
+    ended = through(b"", "info", "-")
+    assert (ended.code, "stdin is empty" in ended.err) == (3, True)
+    ended = through(data, "preview", *STEMS, "-", "--length", "1", "--no-report")
+    assert ended.code == 0, ended.err
+    assert ended.err.startswith("stdin: preview: the busiest 1 s")
+    record = json.loads(Path("separated/stdin-preview/audiosep.json").read_text())
+    assert record["input"]["path"] == "stdin"
+    ended = through(b"no sound\n" * 99, "preview", "-", "--json")
+    assert json.loads(ended.out)["error"].startswith("stdin is not audio that can be read")
+
+
 # Out
 
 
-def test_a_reader_that_stops_early_is_no_error(here):
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_reader_that_stops_early_is_told_by_the_code_alone(here, unbuffered):
     files.write_sound("mix.wav", files.noise(200_000))
     command = [*files.COMMAND, "split", *STEMS, "mix.wav", "--keep", "percussive", "-o", "-"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+    ) as process:
         assert process.stdout.read(4) == b"RIFF"
         process.stdout.close()
         err = process.stderr.read().decode()
         process.wait(timeout=60)
-    assert process.returncode in (0, 1)
+    assert process.returncode == 1
     assert [line for line in err.splitlines() if "mix.wav:" not in line] == []
     assert left_in_temporary(here) == []
 
@@ -234,8 +272,8 @@ def test_what_does_not_go_with_one_stem_to_stdout(inside, arguments, words):
 
 def test_what_fails_leaves_stdout_empty(inside):
     files.write_sound("a.wav")
-    for name, code in (("a.wav", 2), ("absent.wav", 3)):
-        ended = inside("split", *STEMS, name, "--keep", "voice", "-o", "-")
+    for name, keep, code in (("a.wav", "voice", 2), ("absent.wav", "harmonic", 3)):
+        ended = inside("split", *STEMS, name, "--keep", keep, "-o", "-")
         assert (ended.code, ended.out) == (code, "")
     assert inside("batch", "list.csv", "-o", "-").code == 2
 
@@ -277,7 +315,11 @@ def test_all_that_there_are_leave_no_rest(inside):
 @pytest.mark.parametrize(
     ("keep", "words"),
     [
-        ("voice", "there is no stem 'voice'; there are harmonic, percussive."),
+        (
+            "voice",
+            "there is no stem 'voice' with the preset harmonic-percussive; there are harmonic, "
+            "percussive.",
+        ),
         (" , ", "names no stem"),
     ],
 )
@@ -331,3 +373,26 @@ def test_a_full_disk_behind_stdout(here):
         )
     assert done.returncode == 4
     assert done.stderr.startswith("audiosep: what was to be printed cannot be written: No space")
+
+
+@pytest.mark.parametrize("more", [["a.wav", "absent.wav"], ["a.wav", "--dry-run"], ["-r", "a.wav"]])
+def test_stems_that_cannot_be_are_refused_before_any_work(inside, monkeypatch, more):
+    def never(*_, **__):
+        raise AssertionError("work was begun")
+
+    monkeypatch.setattr("audiosep.separator.load_tape", never)
+    files.write_sound("a.wav")
+    ended = inside("split", *more, "--keep", "drums,voice")
+    assert ended.code == 2
+    assert "there is no stem 'voice' with the preset auto; there can be vocals, drums" in ended.err
+    separator = audiosep.Separator(preset="vocals")
+    with pytest.raises(UsageError, match="no stem 'drums' with the preset vocals"):
+        separator.split("a.wav", "out", keep=["drums"])
+
+
+@pytest.mark.parametrize("preset", [p for p in preset_names() if load_preset(p).names])
+def test_stems_have_the_names_that_their_preset_says(preset):
+    mixture = files.noise(12_000, 2)
+    mixture[:, ::4000] = 1.0  # with strokes
+    made = audiosep.separate(mixture, 16_000, preset=preset, max_iter=2, **files.told(preset))
+    assert {*made.stems} <= {*load_preset(preset).names}

@@ -18,7 +18,7 @@ from audiosep.io import info, open_recording
 from audiosep.io.decoders import open_decoder
 from audiosep.io.endings import ending_of
 from audiosep.io.flac_frames import frame_starts, last_sample, stream_info
-from audiosep.io.mpeg_frames import counted, cut_frame_bytes
+from audiosep.io.mpeg_frames import counted, cut_frame_bytes, is_broken_inside
 from audiosep.io.ogg_pages import last_page
 from audiosep.io.patched import PatchedFile
 from audiosep.io.reading import scan_recording
@@ -104,6 +104,30 @@ def test_mp3_with_and_without_a_count(tmp_path):
     path.write_bytes(bare[:-100])
     assert cut_frame_bytes(path) == 100
     assert "it stops inside a frame" in ending_of(path, info(path)).words()
+
+
+def test_a_hole_in_an_mp3_is_told_from_a_cut(tmp_path):
+    path = files.write_sound(
+        tmp_path / "x.mp3", files.noise(60_000), 44100, format="MP3", subtype=None
+    )
+    data = path.read_bytes()
+    assert not is_broken_inside(path)
+    n = len(data)
+    for hole in (slice(n // 2, n // 2 + 1234), slice(n // 3, n - n // 5)):
+        path.write_bytes(data[: hole.start] + data[hole.stop :])
+        assert is_broken_inside(path)
+        ending = ending_of(path, info(path))
+        assert ending.missing_bytes == hole.stop - hole.start
+        assert "damaged inside" in ending.words()
+        (warning,) = open_recording(path).warnings
+        assert "is damaged inside: 0." in warning
+        assert "what follows comes too early" in warning
+    for end in (n // 2, n - 10):
+        path.write_bytes(data[:end])
+        assert not is_broken_inside(path)
+        assert "ends early" in ending_of(path, info(path)).words()
+    path.write_bytes(data + b"TAG" + bytes(125))
+    assert not is_broken_inside(path)
 
 
 def test_a_count_of_fraunhofer(tmp_path):
@@ -221,7 +245,7 @@ def test_rubbish_without_end_is_given_up(tmp_path):
     n = found.audio.n_samples
     assert 4.8 * 44100 < n < 5.1 * 44100
     np.testing.assert_array_equal(found.audio.samples, samples[:, :n])
-    assert "ends early" in found.warnings[0]
+    assert "nothing can be decoded after 4.9" in found.warnings[0]
 
 
 def test_zeros_in_place_of_what_is_no_number_also_part_by_part(tmp_path):

@@ -53,7 +53,7 @@ def test_every_extra_for_users_is_told_of():
     project = Path(__file__).parents[1] / "pyproject.toml"
     extras = tomllib.loads(project.read_text())["project"]["optional-dependencies"]
     _, found = findings()
-    assert {f"[{extra}]" for extra in extras} - set(found) == {"[test]", "[lint]"}
+    assert {f"[{extra}]" for extra in extras} - set(found) == {"[test]", "[lint]", "[docs]"}
 
 
 def test_little_memory_is_a_warning(monkeypatch):

@@ -356,7 +356,7 @@ def test_a_quick_fit_asks_no_questions():
     )
     assert kit.names == THREE
     assert len(kit.losses) == 6
-    error = np.abs(bands.expand(kit.models).sum(axis=0)[0] - V).sum() / V.sum()
+    error = np.abs(bands.frames(kit.models, 0, V.shape[1]).sum(axis=0)[0].T - V).sum() / V.sum()
     assert error < 0.3
 
 

@@ -668,7 +668,7 @@ def test_folders_that_cannot_be_used(copied, tmp_path):
         export(copied, "csv")
     (copied / "audiosep.json").write_text(json.dumps(record))
     files.write_sound(copied / "tone.wav", two_stems()["a"][:, :-1], SR)
-    with pytest.raises(InputError, match=r"bursts\.wav has not the rate, channels, length"):
+    with pytest.raises(InputError, match=r"tone\.wav has not the rate, channels, length"):
         export(copied, "csv")
     files.write_sound(copied / "bursts.wav", two_stems()["a"][:, :-1], SR)
     with pytest.raises(InputError, match=r"safetensors does not belong to the stems"):
@@ -676,6 +676,19 @@ def test_folders_that_cannot_be_used(copied, tmp_path):
     (copied / "tone.wav").unlink()
     with pytest.raises(InputError, match=r"tone\.wav does not exist"):
         export(copied, "csv")
+
+
+def test_a_stem_that_was_edited_is_taken_and_told(copied):
+    assert export(copied, "labels").warnings == ()
+    samples = files.sounds(copied / "tone.wav")
+    files.write_sound(copied / "tone.wav", 0.5 * samples, SR)
+    (warning,) = export(copied, "raven").warnings
+    assert warning.startswith("tone.wav is damaged or was edited since it was written")
+    done = files.audiosep("export", str(copied), "--to", "csv")
+    assert done.code == 0
+    assert done.err == f"audiosep: warning: {copied}: {warning}\n"
+    done = files.audiosep("export", str(copied), "--to", "midi", "--json")
+    assert json.loads(done.out)["warnings"] == [warning]
 
 
 def test_a_stem_with_samples_that_are_no_numbers(tmp_path):

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
 from audiosep import factorization_files
+from audiosep.dictionary_files import load_dictionary
 from audiosep.errors import DictionaryError, OutputError
 from audiosep.factorization_files import (
     FACTORIZATION_NAME,
@@ -216,6 +217,18 @@ def test_files_of_other_kinds(tmp_path, content):
     (tmp_path / "f").write_bytes(content)
     with pytest.raises(DictionaryError, match="no factorization, or damaged"):
         load_factorization(tmp_path / "f")
+
+
+def test_what_a_file_says_itself_is_escaped_in_errors(tmp_path):
+    """Found by scripts/fuzz.py: a type that does not exist, a control character in its name."""
+    header = json.dumps({"x": {"dtype": "F32\x1b[2J", "shape": [1], "data_offsets": [0, 4]}})
+    data = len(header).to_bytes(8, "little") + header.encode() + bytes(4)
+    (tmp_path / "f").write_bytes(data)
+    for load in (load_factorization, load_dictionary):
+        with pytest.raises(DictionaryError, match="or damaged") as refused:
+            load(tmp_path / "f")
+        assert str(refused.value).isprintable()
+        assert r"F32\x1b[2J" in str(refused.value)
 
 
 def test_files_that_are_not_there(tmp_path):

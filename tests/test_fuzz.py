@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import sys
 from pathlib import Path
 
@@ -15,6 +16,7 @@ try:
     import _fuzz_run
     import _fuzz_targets
     import _fuzz_worker
+    import fuzz
     from _fuzz_mutations import mutated
     from _fuzz_pieces import mended, pieces_of
     from _fuzz_seeds import KINDS, SOUND_KINDS, seeds_of
@@ -39,6 +41,7 @@ def test_a_few_of_every_kind():
     tallies = _fuzz_run.campaign(plan, seed=1, warm_up=1)
     assert told(tallies) == ""
     assert tallies.keys() == set(KINDS)
+    assert all(0 < tally.peak < 1 << 30 and tally.outside == 0 for tally in tallies.values())
     assert all(tally.rounds == N_EACH for tally in tallies.values())
     outcomes = sum((tally.counts for tally in tallies.values()), start=_fuzz_run.Counter())
     # Damage that nobody notices, or that nothing gets through, would try nothing.
@@ -58,7 +61,7 @@ def test_a_few_requests_to_the_studio():
 @pytest.mark.timeout(7200)
 def test_a_thousand_requests():
     tally = _fuzz_http.http_campaign(range(1000), seed=2)
-    sys.stdout.write(f"{_fuzz_http.KIND}: {dict(tally.counts)}\n")
+    sys.stdout.write(f"{_fuzz_http.KIND}: {dict(tally.counts)}\n{fuzz.said_of(tally, 1024)}\n")
     assert told({_fuzz_http.KIND: tally}) == ""
     assert tally.rounds == 1000
 
@@ -68,7 +71,8 @@ def test_a_thousand_requests():
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_thousand(kind):
     tallies = _fuzz_run.campaign(((kind, number) for number in range(1000)), seed=2)
-    sys.stdout.write(f"{kind}: {dict(tallies[kind].counts)}\n")
+    tally = tallies[kind]
+    sys.stdout.write(f"{kind}: {dict(tally.counts)}\n{fuzz.said_of(tally, 1024)}\n")
     assert told(tallies) == ""
     assert tallies[kind].rounds == 1000
 
@@ -107,6 +111,20 @@ def test_the_same_number_does_the_same_damage(kind):
     assert len(set(damaged) - {one.content}) > 10
 
 
+def test_archives_that_are_damaged_inside_are_damaged_further():
+    """Their members cannot be read any more, or want a password: no reason to stop."""
+    whole = seeds_of("mxl")[0].content
+    rotten, locked = bytearray(whole), bytearray(whole)
+    for at in range(60, len(whole) - 200):
+        rotten[at] ^= 0x55
+    for head, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        for found in re.finditer(re.escape(head), whole):
+            locked[found.start() + flags] |= 1
+    for archive in map(bytes, (rotten, locked)):
+        damaged = {mutated("mxl", archive, [], random.Random(number)) for number in range(20)}
+        assert len(damaged) > 10
+
+
 # --- the watch ----------------------------------------------------------------------------------
 
 
@@ -127,6 +145,11 @@ def test_what_must_not_be_is_a_finding():
         judge(None, 1, '{"error": null, "problems": ["x\\u0007."]}', ""),
     ]
     assert {one.outcome for one in found} == {"finding"}
+    by_itself, unexpected = found[0], found[8]
+    assert {by_itself.sort, unexpected.sort} == {"traceback"}
+    assert {one.sort for one in found if one not in (by_itself, unexpected)} == {"words"}
+    beyond = judge(None, 3, '{"error": "x needs more memory than there is."}', "")
+    assert (beyond.outcome, beyond.sort) == ("finding", "memory")
     assert judge(InputError("x is empty; record it again."), 0, "", "").outcome == "error"
     assert judge(None, 1, '{"error": "x is empty."}', "").outcome == "error"
     assert judge(None, 0, '{"warnings": ["x ends early."]}', "").outcome == "warning"
@@ -198,6 +221,63 @@ def test_processes_that_die_or_hang_are_findings_and_others_go_on(tmp_path, monk
     assert "SIGSEGV" in words[1]
     assert "exit code 3" in words[2]
     assert words[3].startswith("it hangs")
+    assert [finding.sort for finding in tallies["wav"].findings] == ["death", "death", "hang"]
+
+
+def test_bytes_outside_the_output_folder_are_counted(tmp_path, monkeypatch):
+    """Each place by which a file may get out, as a command that is wrong would use it."""
+    for name in ("in", "out", "tmp", "made"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "in" / "mix.wav").write_bytes(b"12345")
+    kept = _fuzz_worker._tree(tmp_path, ("in", "made"))
+    watch = _fuzz_worker._Watch(tmp_path)
+    away = tmp_path.parent / f"{tmp_path.name}-away"
+    act = lambda: None  # noqa: E731
+    monkeypatch.setattr(_fuzz_worker, "damaged_file", lambda *_: ("x", b"xx", random.Random(0)))
+    monkeypatch.setattr(_fuzz_targets, "arranged", lambda *_: [])
+    monkeypatch.setattr(
+        _fuzz_targets, "try_out", lambda _: (act(), _fuzz_targets.Judged("result"))[1]
+    )
+
+    def found():
+        answer = _fuzz_worker._one("wav", 0, 0, tmp_path, watch, kept)
+        return answer["outcome"], answer["sort"], answer["outside"]
+
+    def write(path, content):
+        watch("open", (str(path), "w", _fuzz_worker._WRITING))
+        path.write_bytes(content)
+
+    assert found() == ("result", "", 0)
+    act = lambda: write(tmp_path / "out" / "a.wav", b"fine")  # noqa: E731
+    assert found() == ("result", "", 0)
+    act = lambda: write(away, b"123")  # noqa: E731
+    assert found() == ("finding", "outside", 3)
+    act = lambda: (tmp_path / "tmp" / "left").write_bytes(b"1234")  # noqa: E731
+    assert found() == ("finding", "outside", 4)
+    act = lambda: (tmp_path / "new").write_bytes(b"1234567")  # noqa: E731
+    assert found() == ("finding", "outside", 7)
+    (tmp_path / "new").unlink()
+    act = lambda: (tmp_path / "in" / "mix.wav").write_bytes(b"123456")  # noqa: E731
+    assert found() == ("finding", "outside", 6)
+
+
+def test_what_is_told_in_the_end():
+    tally = _fuzz_run.Tally()
+    tally.add("wav", 0, 7, _fuzz_run.Answer("error", "x is empty.", peak=3 << 20))
+    tally.add("wav", 1, 7, _fuzz_run.Answer("finding", "boom", "traceback", peak=2 << 20))
+    tally.add("wav", 2, 7, _fuzz_run.Answer("finding", "gone", "outside", outside=12))
+    tally.add("wav", 3, 7, _fuzz_run.Answer("finding", "it hangs", "hang"))
+    assert fuzz.said_of(tally, 64) == (
+        "4 damaged files and requests: 1 tracebacks, 1 hangs, 0 dead processes, 0 other answers "
+        "that will not do\n"
+        "12 bytes left or changed outside the output folder in 1 of them; memory beyond 64 MB "
+        "asked for in 0; most that was taken beyond the start: 3 MB"
+    )
+    assert [(f.number, f.sort) for f in tally.findings] == [
+        (1, "traceback"),
+        (2, "outside"),
+        (3, "hang"),
+    ]
 
 
 def test_every_format_that_is_read_is_damaged():

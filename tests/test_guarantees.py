@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = ("docs/guarantees.md", "docs/security.md")
+PAGES = ("README.md", "docs/guarantees.md", "docs/security.md")
 PROMISES = "docs/guarantees.md"
 
 

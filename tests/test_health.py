@@ -228,8 +228,9 @@ def tapes(tmp_path):
 def test_ten_files_get_a_line_each(run, tapes):
     ended = run("info", "--check", "tapes")
     assert ended.code == 1
-    said = ended.out.splitlines() + ended.err.splitlines()
+    *said, advice = ended.out.splitlines() + ended.err.splitlines()
     assert len(said) == 10
+    assert advice.startswith("audiosep: to take them all the same: split --salvage takes what can")
     names = [line.removeprefix("audiosep: ").split(" ")[0].rstrip(":") for line in said]
     lines = {Path(name).name: line for name, line in zip(names, said, strict=True)}
     assert lines["good-1.wav"].endswith("1.00 s: healthy")

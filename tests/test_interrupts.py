@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -45,3 +47,45 @@ def test_a_caller_that_wants_no_ctrl_c_keeps_that(handlers):
     interrupts.listen()
     signal.raise_signal(signal.SIGINT)
     interrupts.ask_again()
+
+
+LEAVING = """
+import atexit, sys
+from audiosep.cli import app, main
+
+class Slow:
+    def __del__(self):
+        print("taken down", flush=True)
+
+slow = Slow()
+atexit.register(print, "registered")
+
+def run():
+    from audiosep.cli.interrupts import listen
+    import signal
+    listen()
+    print("printed")
+    if sys.argv[1] == "asked":
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        except SystemExit as leaving:
+            assert leaving.code == 143
+    sys.exit(143)
+
+app.run = run
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ("asked", ["printed", "registered"]),
+        ("of itself", ["printed", "registered", "taken down"]),
+    ],
+)
+def test_who_is_told_to_end_takes_nothing_down_but_does_what_was_registered(how, said):
+    done = subprocess.run(
+        [sys.executable, "-c", LEAVING, how], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout.splitlines(), done.stderr) == (143, said, "")

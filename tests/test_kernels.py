@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from audiosep.nmf import kernels
-from audiosep.nmf.small_kernels import EIGHT
+from audiosep.nmf.panels import Panels
+from audiosep.nmf.slab_kernels import FRAMES, slab_step
+from audiosep.nmf.vector_kernels import panel_of
 
 BETAS = (0.0, 0.5, 1.0, 2.0, -1.0, 0.3, 1.5, 3.0)
 KINDS = {0.0: kernels.ITAKURA_SAITO, 0.5: kernels.HALF, 1.0: kernels.KULLBACK_LEIBLER,
@@ -214,13 +216,6 @@ def test_multiply_keeps_zeros_and_what_was_not_observed_and_holds_the_floor(dtyp
 
 # slab_step
 
-TILES = [
-    (n, tile)
-    for tile in (1, 4, 6)
-    for n in sorted({1, tile - 1, tile, tile + 1, 2 * tile + 1})
-    if n
-]
-
 
 class Slab:
     """A small problem, frames-major for the kernel and bins-major for the twin."""
@@ -238,32 +233,27 @@ class Slab:
     def weights(self):
         return self.G.T if self.weighted else None
 
-    def padded(self):
-        """W, with rows of zeros up to eight where there are no more."""
-        K, n_bins = self.W.shape
-        W = np.zeros((max(K, EIGHT), n_bins), self.W.dtype)
-        W[:K] = self.W
-        return W
-
-    def step(self, beta, tile, *, update_w=True, with_loss=True):
+    def step(self, beta, *, update_w=True, with_loss=True):
         kind = kind_of(beta)
         plain_kl = kind == kernels.KULLBACK_LEIBLER and not self.weighted
-        K, n_bins = self.W.shape
-        W = self.padded()
-        B = np.full((len(W), n_bins), np.nan, self.V.dtype)
-        E = np.full((len(W), 1 if plain_kl else n_bins), np.nan, self.V.dtype)
+        panels = Panels(*self.W.shape, self.W.dtype, 1, same_below=plain_kl)
+        panels.fill(self.W)
+        panels.above.fill(np.nan)
+        panels.below.fill(np.nan)
         exponent = self.V.dtype.type(naive.mm_exponent(beta))
         H = self.H.copy()
-        loss = kernels.slab_step(
-            self.V, self.G, self.weighted, W, H, kind, beta, exponent, self.free, self.plus,
-            self.minus, tile, with_loss, (update_w, bool(self.free.any())), B, E,
+        loss = slab_step(
+            self.V, self.G, self.weighted, panels.rows, panels.columns, panels.totals, H, kind,
+            beta, exponent, self.free, self.plus, self.minus, with_loss,
+            (update_w, bool(self.free.any())), panels.above[0], panels.below[0],
         )  # fmt: skip
-        assert not B[K:].any()
-        assert not E[K:].any()
-        return H, B[:K], E[:K], loss
+        K = len(self.W)
+        assert not panels.above[0, :, K:].any()
+        assert not panels.below[0, :, K:].any()
+        return H, *panels.sums(), loss
 
 
-def assert_step_equals_twin(slab, beta, tile, rtol):
+def assert_step_equals_twin(slab, beta, rtol):
     V, W = slab.V.T.astype(float), slab.W.T.astype(float)
     H0 = slab.H.T.astype(float)
     want_loss = naive.beta_divergence(V, naive.model_of(W, H0, beta), beta, slab.weights)
@@ -272,7 +262,7 @@ def assert_step_equals_twin(slab, beta, tile, rtol):
     R, Q = naive.gradient_parts(V, naive.model_of(W, want_h, beta), beta, slab.weights)
     want_e = want_h @ Q.T
     for with_loss in (True, False):
-        H, B, E, loss = slab.step(beta, tile, with_loss=with_loss)
+        H, B, E, loss = slab.step(beta, with_loss=with_loss)
         if with_loss:
             assert loss == pytest.approx(want_loss, rel=rtol)
         np.testing.assert_allclose(H.T, want_h, rtol=rtol)
@@ -286,22 +276,25 @@ def assert_step_equals_twin(slab, beta, tile, rtol):
 @pytest.mark.parametrize("K", [3, 8, 9])
 def test_slab_step_equals_its_twin(rng, beta, dtype, weighted, K):
     slab = Slab(rng, dtype, 6, K=K, weighted=weighted)
-    assert_step_equals_twin(slab, beta, 4, 20 * RTOL[dtype])
+    assert_step_equals_twin(slab, beta, 20 * RTOL[dtype])
 
 
-@pytest.mark.parametrize(("n_frames", "tile"), TILES)
+@pytest.mark.parametrize("n_frames", [1, FRAMES - 1, FRAMES, FRAMES + 1, 2 * FRAMES + 1])
+@pytest.mark.parametrize("blocks", [-1, 0, 1])
 @pytest.mark.parametrize("beta", [0.0, 1.0, 2.0])
-@pytest.mark.parametrize("K", [3, 9])
-def test_slab_step_at_the_borders_of_tiles(rng, n_frames, tile, beta, K):
+@pytest.mark.parametrize("K", [3, 9, 33])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_slab_step_at_the_borders_of_blocks(rng, n_frames, blocks, beta, K, dtype):
+    n_bins = panel_of(dtype) + blocks
     for weighted in (False, True):
-        slab = Slab(rng, np.float64, n_frames, K=K, weighted=weighted)
-        assert_step_equals_twin(slab, beta, tile, 1e-10)
+        slab = Slab(rng, dtype, n_frames, n_bins, K=K, weighted=weighted)
+        assert_step_equals_twin(slab, beta, 20 * RTOL[dtype])
 
 
 @pytest.mark.parametrize("beta", BETAS)
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_slab_step_on_one_entry(rng, beta, dtype):
-    assert_step_equals_twin(Slab(rng, dtype, 1, 1, 1), beta, 16, 20 * RTOL[dtype])
+    assert_step_equals_twin(Slab(rng, dtype, 1, 1, 1), beta, 20 * RTOL[dtype])
 
 
 @pytest.mark.parametrize("beta", [0.5, 1.0, 1.5, 2.0])
@@ -310,8 +303,8 @@ def test_slab_step_with_zeros_in_data_and_factors(rng, beta, K):
     slab = Slab(rng, np.float64, 6, K=K)
     slab.V[slab.V < 1] = 0
     slab.H[2, 1] = slab.W[0, 3] = 0
-    assert_step_equals_twin(slab, beta, 4, 1e-10)
-    assert slab.step(beta, 4)[0][2, 1] == 0
+    assert_step_equals_twin(slab, beta, 1e-10)
+    assert slab.step(beta)[0][2, 1] == 0
 
 
 @pytest.mark.parametrize("beta", [0.0, 1.0, 2.0, 1.5])
@@ -320,25 +313,25 @@ def test_slab_step_with_zeros_in_data_and_factors(rng, beta, K):
 def test_slab_step_leaves_fixed_activations(rng, beta, weighted, K):
     slab = Slab(rng, np.float32, 6, K=K, weighted=weighted)
     slab.free[0, 1] = 0
-    assert_step_equals_twin(slab, beta, 4, 4e-4)
-    assert slab.step(beta, 4)[0][:, 1].tobytes() == slab.H[:, 1].tobytes()
+    assert_step_equals_twin(slab, beta, 4e-4)
+    assert slab.step(beta)[0][:, 1].tobytes() == slab.H[:, 1].tobytes()
     slab.free = (rng.random(slab.H.shape) < 0.5).astype(np.uint8)  # one flag for each entry
-    assert_step_equals_twin(slab, beta, 4, 4e-4)
+    assert_step_equals_twin(slab, beta, 4e-4)
     kept = slab.free == 0
-    assert slab.step(beta, 4)[0][kept].tobytes() == slab.H[kept].tobytes()
+    assert slab.step(beta)[0][kept].tobytes() == slab.H[kept].tobytes()
     slab.free = np.zeros((1, K), np.uint8)
-    assert_step_equals_twin(slab, beta, 4, 4e-4)
-    assert slab.step(beta, 4)[0].tobytes() == slab.H.tobytes()
+    assert_step_equals_twin(slab, beta, 4e-4)
+    assert slab.step(beta)[0].tobytes() == slab.H.tobytes()
 
 
 @pytest.mark.parametrize("beta", [0.0, 1.0])
 @pytest.mark.parametrize("K", [3, 9])
 def test_slab_step_without_templates_to_update(rng, beta, K):
     slab = Slab(rng, np.float64, 6, K=K)
-    H, B, E, loss = slab.step(beta, 4, update_w=False)
+    H, B, E, loss = slab.step(beta, update_w=False)
     assert not B.any()
     assert not E.any()
-    full = slab.step(beta, 4)
+    full = slab.step(beta)
     assert H.tobytes() == full[0].tobytes()
     assert loss == full[3]
 
@@ -355,7 +348,7 @@ def test_slab_step_adds_the_parts_of_a_penalty(rng, beta, rows, K):
     above, below = W.T @ R + slab.minus.T, W.T @ Q + slab.plus.T
     want = H * (above / below) ** naive.mm_exponent(beta)
     for with_loss in (True, False):
-        np.testing.assert_allclose(slab.step(beta, 4, with_loss=with_loss)[0].T, want, rtol=1e-10)
+        np.testing.assert_allclose(slab.step(beta, with_loss=with_loss)[0].T, want, rtol=1e-10)
 
 
 # multiply_frames and extrapolate

@@ -13,6 +13,7 @@ import scenes
 
 from audiosep.cli.match import MatchOptions, match_recording
 from audiosep.cli.talk import Talk
+from audiosep.cli.wording import words_of
 from audiosep.dictionaries import Dictionary
 from audiosep.dictionary_files import save_dictionary
 from audiosep.errors import (
@@ -268,5 +269,5 @@ def test_json(run):
 def test_mistakes_are_explained(run, tmp_path, capsys, given, error, message):
     with pytest.raises(error, match=message) as raised:
         run(**given, talk={"json_lines": True})
-    assert json.loads(capsys.readouterr().out)["error"] == str(raised.value)
+    assert json.loads(capsys.readouterr().out)["error"] == words_of(raised.value)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["known.safetensors", "new.wav"]

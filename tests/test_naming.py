@@ -15,16 +15,25 @@ from hypothesis import strategies as st
 from audiosep.errors import InputError
 from audiosep.io.naming import (
     SUFFIXES,
+    Job,
+    Planner,
     display,
     each_once,
     find_inputs,
-    plan_folders,
     track_name,
 )
 
 names = st.binary(min_size=1, max_size=255).map(
     lambda raw: os.fsdecode(raw.replace(b"/", b"_").replace(b"\0", b"_"))
 )
+
+
+def plan_folders(sources, out):
+    """As a batch does: first all are counted, then each is given a folder of its own."""
+    planner, sources = Planner(), list(sources)
+    for source in sources:
+        planner.count(source)
+    return [Job(source=source, folder=out / planner.folder(source)) for source in sources]
 
 
 def folders(*sources):

@@ -14,11 +14,11 @@ import pytest
 import soundfile as sf
 
 import audiosep
-from audiosep import cli, costs, prediction
+from audiosep import cli, prediction, threads
 from audiosep.cli.forecast import Forecast, about_time
 from audiosep.cli.talk import Talk
 from audiosep.cli.tasks import Outcome
-from audiosep.costs import Cost, costs_of, n_processors
+from audiosep.costs import Cost, costs_of
 from audiosep.errors import ExitCode, OutputError
 from audiosep.prediction import (
     check_room,
@@ -29,6 +29,7 @@ from audiosep.prediction import (
     stems_bytes,
 )
 from audiosep.presets import preset_names
+from audiosep.threads import n_processors
 
 SR = 44_100
 
@@ -80,7 +81,7 @@ def test_a_part_of_a_processor_is_heeded(monkeypatch):
 
 def test_the_limit_of_a_container_counts(tmp_path, monkeypatch):
     limit = tmp_path / "cpu.max"
-    monkeypatch.setattr(costs, "_CPU_MAX", limit)
+    monkeypatch.setattr(threads, "_CGROUP", tmp_path)
     free = n_processors()
     assert free >= 1
     for words, expected in (

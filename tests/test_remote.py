@@ -433,7 +433,10 @@ def test_a_folder_with_a_broken_object(bucket, split):
     assert f"audiosep: journal and locks are in {home_of(Url(out))}" in ended.err
     (bad,) = [line for line in ended.err.splitlines() if "bad.wav" in line]
     assert bad.startswith(f"audiosep: {url}/x/bad.wav is not audio that can be read")
-    assert ended.err.splitlines()[-1] == "audiosep: 3 done, 0 done before, 1 failed"
+    assert (
+        ended.err.splitlines()[-1]
+        == "audiosep: 3 done, 0 done before, 1 failed, 1 of them no audio"
+    )
     records = {f"{name}/audiosep.json" for name in ("a", "x/b", "x/y/ć d")}
     assert {name for name in bucket.tree("in/stems") if name.endswith("json")} == records
     assert (home_of(Url(out)) / "journal.jsonl").exists()

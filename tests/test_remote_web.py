@@ -17,12 +17,14 @@ from pathlib import Path
 import files
 import pytest
 import stores
+from containers import write_container
 from test_manifest import OPTIONS
 
 from audiosep.cli import remote
 from audiosep.cli.addresses import check_addresses
 from audiosep.cli.batch import batch_all
 from audiosep.cli.batches import BatchOptions
+from audiosep.cli.info import info_all
 from audiosep.cli.inside import within
 from audiosep.cli.split import split_all
 from audiosep.cli.talk import Talk
@@ -150,6 +152,25 @@ def test_a_web_server_that_is_down_is_tried_again(here, capsys):
     with web_server(functools.partial(Files, directory=served), port):
         code, entry = run()
     assert (code, entry["status"]) == (0, "done")
+
+
+def test_a_track_of_a_video_behind_an_address(here, capsys):
+    pytest.importorskip("av", reason="extra formats")
+    served = here / "served"
+    served.mkdir()
+    tracks = [files.noise(24_000, seed=1), files.noise(48_000, seed=2)]
+    write_container(served / "x.mp4", tracks, video=True)
+    port = free_port()
+    url = Url(f"http://127.0.0.1:{port}/x.mp4")
+    with web_server(functools.partial(Files, directory=served), port):
+        for check in (False, True):
+            assert info_all([url], Talk(json_lines=True), check=check) == 3
+            assert "holds 2 audio tracks" in json.loads(capsys.readouterr().out)["error"]
+            for stream, duration_s in ((1, 0.5), (2, 1.0)):
+                info_all([url], Talk(json_lines=True), check=check, stream=stream)
+                entry = json.loads(capsys.readouterr().out)
+                assert entry["status"] != "failed"
+                assert abs(entry["duration_s"] - duration_s) < 0.05
 
 
 # What nobody else may see

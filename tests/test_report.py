@@ -139,6 +139,15 @@ def test_pictures_show_where_a_sound_is():
     assert other.spectrogram.max() == pytest.approx(255 * (1 - 5.31 / RANGE_DB), abs=2)
 
 
+def test_pictures_of_levels_that_no_sound_has():
+    tapes = [Audio(samples=files.noise(9000, 1, seed=seed), sr=SR) for seed in (1, 2)]
+    loud = [Audio(samples=tape.samples * np.float32(2.0**100), sr=SR) for tape in tapes]
+    (one, _), total = draw(tapes)
+    (louder, _), loudest = draw(loud)
+    np.testing.assert_array_equal(one.spectrogram, louder.spectrogram)
+    np.testing.assert_array_equal(total.highest, loudest.highest)
+
+
 def test_pictures_do_not_depend_on_where_blocks_end(monkeypatch):
     tapes = [Audio(samples=files.noise(50_000), sr=8000)]
     whole = draw(tapes)[1]

@@ -200,6 +200,14 @@ def test_tables_that_are_none(tmp_path, text, message):
         read_activations(tmp_path / "a.csv", NAMES, 2)
 
 
+def test_a_cell_that_nobody_reads_to_its_end_is_cut(tmp_path):
+    """Found by scripts/fuzz.py: its 5 000 digits were told one by one."""
+    (tmp_path / "a.csv").write_text(f"time_s,component-01\n0,{'9' * 5000}x\n")
+    with pytest.raises(InputError, match="is no table of numbers: could not convert") as refused:
+        read_activations(tmp_path / "a.csv", NAMES, 2)
+    assert len(str(refused.value)) < 300 + len(str(tmp_path))
+
+
 def test_tables_larger_than_they_can_be_are_not_read(tmp_path):
     path = tmp_path / "a.csv"
     head = b"time_s,component-01\n"

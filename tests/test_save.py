@@ -15,7 +15,8 @@ import soundfile as sf
 import audiosep
 from audiosep.errors import OutputError, ParameterError, UsageError
 from audiosep.io import placing
-from audiosep.save import read_record, save_stems
+from audiosep.records import read_record
+from audiosep.save import save_stems
 from audiosep.separation import Separation
 from audiosep.types import Audio, Melody, Onsets
 

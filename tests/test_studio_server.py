@@ -346,6 +346,9 @@ def test_saved_stems_are_whole_and_replace_nothing_unasked(opened, stems):
     opened.until(lambda one: one["notice"]["number"] > number)
     assert sorted(path.stem for path in place.glob("*.wav")) == ["bass", "high"]
     assert verify(place).problems == ()
+    # Temporary folders of the studio are gone tomorrow: what it was made of is the recording.
+    record = json.loads((place / "audiosep.json").read_text())
+    assert record["settings"]["regrouped"]["from"] == record["input"]["path"]
 
 
 def test_folders_of_others_are_never_touched(opened):

@@ -53,7 +53,8 @@ def test_the_limit_of_a_container_is_heeded(monkeypatch, tmp_path, files, wanted
     assert resolve_threads(None) == wanted
 
 
-def test_the_default_without_affinities(monkeypatch):
+def test_the_default_without_affinities(monkeypatch, tmp_path):
+    monkeypatch.setattr(threads, "_CGROUP", tmp_path)
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)
     monkeypatch.setattr(os, "cpu_count", lambda: 6)
     assert resolve_threads(None) == 6

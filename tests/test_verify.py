@@ -195,7 +195,7 @@ def test_folders_that_are_none(tmp_path):
         verify(tmp_path)
     code, _, err = run(tmp_path, tmp_path / "nowhere")
     assert code == 3
-    assert err.count("audiosep: ") == 2
+    assert err.count("audiosep: ") == 3  # each, and how many
 
 
 @pytest.mark.parametrize(
@@ -393,3 +393,57 @@ def test_rounding_before_a_stem_left_the_range_is_no_damage(tmp_path, monkeypatc
     assert saved.record["bits"] == "float"
     assert -100 < saved.record["null_test_db"] < -80
     assert verify(tmp_path / "out").is_whole
+
+
+def test_a_folder_whose_record_is_gone_is_not_passed_over(here):
+    home = here.parent
+    shutil.copytree(here, home / "lost")
+    (home / "lost" / "audiosep.json").unlink()
+    (home / "tapes").mkdir()  # other things: of several lengths, or a single one
+    for n in (1000, 2000):
+        files.write_sound(home / "tapes" / f"{n}.wav", files.noise(n))
+    (home / "notes").mkdir()
+    files.write_sound(home / "notes" / "spoken.wav")
+    code, out, err = run(home)
+    assert code == 0
+    assert len(out.splitlines()) == 1
+    told, counted = err.splitlines()
+    assert told.startswith(f"{home / 'lost'}: holds ")
+    assert "has no audiosep.json, so nothing in it is known to be complete" in told
+    assert counted == "audiosep: 1 whole, 0 not, 1 without a record"
+    result = CliRunner().invoke(app, ["verify", str(home), "--json"])
+    entries = [json.loads(line) for line in result.stdout.splitlines()]
+    assert sorted(entry["status"] for entry in entries) == ["unknown", "whole"]
+
+
+def test_a_record_that_is_gone_is_missed_where_a_journal_knows_of_it(here):
+    home = here.parent
+    shutil.copytree(here, home / "lost")
+    (home / "lost" / "audiosep.json").unlink()
+    for stem in stems_of(home / "lost")[1:]:
+        stem.unlink()
+    lines = [{"status": "done", "track": "lost", "place": "lost", "stamp": "", "journal": 1}]
+    lines.append({"status": "done", "track": "x", "place": "x\0y", "stamp": "", "journal": 1})
+    (home / ".audiosep").mkdir()
+    journal = home / ".audiosep" / "journal.jsonl"
+    journal.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    code, _, err = run(home)
+    assert code == 1
+    assert f"audiosep: {home / 'lost'}: was finished by an earlier run, but has no audio" in err
+    assert err.endswith("audiosep: 1 whole, 1 not\n")
+    journal.write_text("not ours\n")
+    assert run(home)[0] == 0
+
+
+def test_a_recording_whose_name_is_no_text_is_found(tmp_path):
+    path = files.write_sound(tmp_path / os.fsdecode(b"latin-\xe9.wav"))
+    Separator(preset="harmonic-percussive").split(path, tmp_path / "out")
+    assert "latin-\\xe9.wav" in record_of(tmp_path / "out")["input"]["path"]
+    assert verify(tmp_path / "out").null_test_db == -300.0
+    path.unlink()
+    (note,) = verify(tmp_path / "out").notes
+    assert "is no longer at" in note
+    # One that is called like that letter by letter is another file.
+    files.write_sound(tmp_path / "latin-\\xe9.wav", files.noise(seed=9))
+    (note,) = verify(tmp_path / "out").notes
+    assert "is another file by now" in note

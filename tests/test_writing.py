@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import files
 import numpy as np
@@ -461,3 +463,34 @@ def test_a_place_that_is_taken_meanwhile_is_not_replaced(tmp_path):
         with pytest.raises(RefusedError, match="has appeared while the stems were made"):
             placing.move_run(new, place, ["a.wav"], [], fresh=True)
     assert files.tree(tmp_path) == {"song/a.wav": b"theirs"}
+
+
+@pytest.mark.parametrize("existing", [False, True])
+@pytest.mark.parametrize(
+    ("number", "fails"),
+    [(errno.EIO, True), (errno.ENOSPC, True), (errno.EINVAL, False), (errno.ENOTSUP, False)],
+)
+def test_a_folder_that_does_not_reach_the_disk(tmp_path, monkeypatch, number, fails, existing):
+    """A disk that fails is no file system that cannot: nothing is called written then."""
+    place = tmp_path / "place"
+    if existing:
+        place.mkdir()
+        (place / "a.wav").write_text("old")
+    before = files.tree(tmp_path)
+    sync = os.fsync
+    home = place if existing else tmp_path
+
+    def failing(handle):
+        if Path(f"/proc/self/fd/{handle}").resolve() == home.resolve():
+            raise OSError(number, os.strerror(number))
+        sync(handle)
+
+    monkeypatch.setattr(os, "fsync", failing)
+    with placing.beside(place) as new:
+        (new / "a.wav").write_text("new")
+        if fails:
+            with pytest.raises(OutputError, match=os.strerror(number)):
+                placing.move_run(new, place, ["a.wav"], [])
+        else:
+            placing.move_run(new, place, ["a.wav"], [])
+    assert files.tree(tmp_path) == (before if fails else {"place/a.wav": b"new"})

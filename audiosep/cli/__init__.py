@@ -15,3 +15,8 @@ def main() -> None:
         run()
     except KeyboardInterrupt:  # before there was anything to interrupt
         sys.exit(130)
+    except SystemExit as leaving:
+        from audiosep.cli.interrupts import leave_at_once
+
+        leave_at_once(leaving)
+        raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import sys
 from typing import Annotated
@@ -103,6 +104,7 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 def run() -> None:
     """Run the command and leave with a true exit code."""
     _open_closed_streams()
+    _write_all_of_it()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             # File names may hold anything, terminals not: escape instead of failing.
@@ -155,6 +157,18 @@ def _open_closed_streams() -> None:
         if getattr(sys, name) is None:
             nowhere = os.open(os.devnull, os.O_WRONLY)
             setattr(sys, name, os.fdopen(nowhere, "w", encoding="utf-8"))
+
+
+def _write_all_of_it() -> None:
+    """Buffer stdout where the caller asked for no buffer (``PYTHONUNBUFFERED``).
+
+    Without one, what a reader that leaves has not taken is dropped without an error. Results are
+    flushed one by one all the same.
+    """
+    stdout = sys.stdout
+    if isinstance(stdout, io.TextIOWrapper) and isinstance(stdout.buffer, io.RawIOBase):
+        encoding = stdout.encoding
+        sys.stdout = io.TextIOWrapper(io.BufferedWriter(stdout.detach()), encoding=encoding)
 
 
 def _leave(code: int) -> None:

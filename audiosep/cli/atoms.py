@@ -165,7 +165,7 @@ def _place(source: Path, options: AtomsOptions) -> Path:
 
 def _resume(source: Path, options: AtomsOptions, talk: Talk) -> tuple[Path, dict[str, Any] | None]:
     """Find the components of a finished run of the same job, or a folder for a new one."""
-    from audiosep.save import read_record
+    from audiosep.records import read_record
 
     wanted: dict[str, Any] | None = None
     for number in count(1):
@@ -232,7 +232,7 @@ def _traits(record: dict[str, Any] | None) -> dict[str, Any] | None:
 
 def _as_written(place: Path, record: dict[str, Any]) -> dict[str, Any] | None:
     """Record of a finished run; None where a file is missing, so that it is made again."""
-    from audiosep.save import digest_of
+    from audiosep.records import digest_of
 
     try:
         files = {stem["file"]: stem["sha256"] for stem in record["stems"].values()}

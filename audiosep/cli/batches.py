@@ -22,9 +22,10 @@ from audiosep.cli.locks import (
 )
 from audiosep.cli.one import Worker
 from audiosep.cli.places import check_place
+from audiosep.cli.settings import RESUMING
 from audiosep.cli.status import say_status
 from audiosep.cli.talk import Talk
-from audiosep.cli.tasks import Outcome, Task, entry_of
+from audiosep.cli.tasks import NOT_AUDIO, Outcome, Task, entry_of
 from audiosep.cli.workers import Engine, Here, Pool
 from audiosep.errors import ExitCode, OutputError, UsageError
 from audiosep.io.naming import display
@@ -273,6 +274,7 @@ class _Tally:
     n_done: int = 0
     n_before: int = 0
     n_unwritten: int = 0
+    n_not_audio: int = 0
 
     def add(self, outcome: Outcome) -> None:
         if outcome.failure is None:
@@ -280,6 +282,7 @@ class _Tally:
             self.n_before += outcome.entry["status"] == "skipped"
         else:
             self.failures.append(outcome.failure)
+        self.n_not_audio += outcome.kind == NOT_AUDIO
         self.n_unwritten = self.n_unwritten + 1 if outcome.kind == "output" else 0
 
     def code(self) -> ExitCode:
@@ -329,10 +332,11 @@ class _Batch:
                 tasks = list(self.taken.values())
         self.journal.append(event="end", done=self.tally.n_done, failed=len(self.tally.failures))
         done_now = self.tally.n_done - self.tally.n_before
-        self.talk.say(
-            f"audiosep: {done_now} done, {self.tally.n_before} done before, "
-            f"{len(self.tally.failures)} failed"
-        )
+        words = f"{done_now} done, {self.tally.n_before} done before, "
+        words += f"{len(self.tally.failures)} failed"
+        if self.tally.n_not_audio:
+            words += f", {self.tally.n_not_audio} of them no audio"
+        self.talk.say(f"audiosep: {words}")
 
     def _left(self, tasks: Iterable[Task], advance: Callable[[], None]) -> Iterator[Task]:
         """Tasks that are worth a try."""
@@ -343,11 +347,12 @@ class _Batch:
             problem = task.problem
             if (
                 past is not None
-                and task.options.exists == "skip"
+                and task.options.exists in RESUMING
                 and not self.options.retry_failed
                 and past.lasts(stamp, self.options.timeout)
             ):
                 problem = f"{past.error} It failed before; --retry-failed tries it again."
+                self.tally.n_not_audio += past.kind == NOT_AUDIO
             if problem:
                 self._take(task, self._failed(task, problem))
                 advance()

@@ -68,6 +68,7 @@ def export(
                 "status": "done",
                 "files": files,
                 "notes": list(done.notes),
+                "warnings": list(done.warnings),
                 "error": None,
             }
         )
@@ -75,5 +76,7 @@ def export(
         for paths in files.values():
             for path in paths:
                 talk.result(display(path))
+    for warning in done.warnings:
+        talk.say(f"audiosep: warning: {display(folder)}: {warning}")
     for note in done.notes:
         talk.detail(f"  {note}")

@@ -17,7 +17,7 @@ from audiosep.io.naming import (
     may_be_read,
 )
 from audiosep.io.urls import Place, Url
-from audiosep.save import RECORD_NAME
+from audiosep.records import RECORD_NAME
 
 __all__ = ["Found", "find_recordings"]
 

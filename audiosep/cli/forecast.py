@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from audiosep.cli.talk import Talk
 from audiosep.cli.tasks import Outcome
-from audiosep.costs import n_processors, start_s
+from audiosep.costs import start_s
+from audiosep.threads import n_processors
 
 if TYPE_CHECKING:
     from audiosep.separator import Separator

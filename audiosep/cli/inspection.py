@@ -13,7 +13,7 @@ __all__ = ["doctor", "evaluate", "info", "presets", "verify"]
 def info(
     inputs: Annotated[
         list[str],
-        typer.Argument(metavar="IN...", help="Recordings, or folders of recordings."),
+        typer.Argument(metavar="IN...", help="Recordings, or folders of them; - is stdin."),
     ],
     check: Annotated[
         bool,
@@ -32,13 +32,11 @@ def info(
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
 ) -> None:
     """Say what recordings are: format, rate, channels, length, depth of their stems."""
-    from audiosep.cli.info import info_all
+    from audiosep.cli.info import info_typed
     from audiosep.cli.talk import Talk
-    from audiosep.io.urls import place_from
 
-    places = [place_from(text) for text in inputs]
     talk = Talk(json_lines=json_lines, debug=debug)
-    raise typer.Exit(info_all(places, talk, check=check, stream=stream))
+    raise typer.Exit(info_typed(inputs, talk, check=check, stream=stream))
 
 
 def evaluate(

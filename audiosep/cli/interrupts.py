@@ -3,16 +3,22 @@
 Both arrive as an exception wherever the interpreter happens to be, and compiled libraries drop one
 now and then while they look for something else. So that a run does not go on as if nothing had been
 said, what was asked is kept, and asked again when the next step of the work reports itself.
+
+Most of the time until the end would be spent on taking libraries down, which the system does by
+itself, so that is left out.
 """
 
 from __future__ import annotations
 
+import atexit
+import contextlib
+import os
 import signal
 import sys
 
 from audiosep.errors import ExitCode
 
-__all__ = ["ask_again", "listen"]
+__all__ = ["ask_again", "leave_at_once", "listen"]
 
 _asked: list[ExitCode] = []
 
@@ -34,6 +40,22 @@ def ask_again() -> None:
     """
     if _asked:
         _end(_asked[0])
+
+
+def leave_at_once(leaving: SystemExit) -> None:
+    """End the process now where a signal asked for that; return where it ends for another reason.
+
+    What was printed is flushed, and what was registered for the end is done.
+    """
+    if not _asked or leaving.code != _asked[0]:
+        return
+    # Whoever is told to end twice is ending already.
+    with contextlib.suppress(BaseException):
+        atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(BaseException):
+            stream.flush()
+    os._exit(int(_asked[0]))
 
 
 def _end(code: ExitCode) -> None:

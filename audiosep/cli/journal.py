@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from audiosep._version import __version__
+from audiosep.cli.tasks import NOT_AUDIO
 from audiosep.errors import AudiosepError, OutputError, RefusedError
 from audiosep.io.naming import display
 from audiosep.io.urls import Place, Url
@@ -34,7 +35,7 @@ JOURNAL_NAME = "journal.jsonl"
 _FORMAT = 1
 
 # Where a file system has no appending, a line of a dying process may be cut: it is passed over.
-_LASTING = ("recording", "timeout", "crash", "unexpected")
+_LASTING = ("recording", NOT_AUDIO, "timeout", "crash", "unexpected")
 """Kinds of failure that are the recording's: trying it again would end in the same way."""
 
 

@@ -63,7 +63,8 @@ def match_recording(dictionary: Path, source: Path, options: MatchOptions, talk:
 
 def _match(dictionary: Path, source: Path, options: MatchOptions, talk: Talk) -> ExitCode:
     from audiosep.cli.one import say_if_compiling
-    from audiosep.io.tables import in_one_step, write_table
+    from audiosep.io.single_file import in_one_step
+    from audiosep.io.tables import write_table
     from audiosep.research.matching import TABLES, match_dictionary, table_of
 
     if options.columns not in TABLES:
@@ -121,7 +122,7 @@ def _write_stretches(match: Match, dictionary: Path, source: Path, options: Matc
     from audiosep.exports.texts import raven_table, stretch_labels
     from audiosep.io.evidence import write_text
     from audiosep.io.header import info
-    from audiosep.io.tables import in_one_step
+    from audiosep.io.single_file import in_one_step
 
     if options.out is None:
         return

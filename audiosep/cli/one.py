@@ -15,6 +15,7 @@ from audiosep.cli.places import replace_record
 from audiosep.cli.report import with_report
 from audiosep.cli.resume import place_of, resume
 from audiosep.cli.settings import (
+    RESUMING,
     bytes_from,
     check_format_holds,
     checked,
@@ -24,20 +25,23 @@ from audiosep.cli.settings import (
     shape_of,
 )
 from audiosep.cli.talk import NotedTalk, Talk
-from audiosep.cli.tasks import Outcome, Task, entry_of, name_of
+from audiosep.cli.tasks import NOT_AUDIO, Outcome, Task, entry_of, name_of
 from audiosep.cli.wording import counted, words_of
 from audiosep.errors import (
     AudiosepError,
     DamagedAudioError,
     ExitCode,
     InputError,
+    NotAudioError,
     OutputError,
+    RefusedError,
     UsageError,
 )
 from audiosep.examples import check_regions
 from audiosep.factorization_files import FACTORIZATION_NAME
 from audiosep.io import AudioInfo, info, open_recording
 from audiosep.io.naming import Job, RemoteJob, display
+from audiosep.io.passes import foreseen
 from audiosep.io.remote import UnreachableError
 from audiosep.io.scratch import scratch_blamed
 from audiosep.io.urls import Place
@@ -165,7 +169,7 @@ class Worker:
         separator = self.separator_of(options)
         with self.alone(job.folder):
             place = place_of(job, options.exists)
-            if options.exists == "skip":
+            if options.exists in RESUMING:
                 found = resume(job, options, separator)
                 for words in found.passed:
                     self.talk.say(f"{name_of(job)}: {words}")
@@ -200,7 +204,7 @@ class Worker:
     def _planned(
         self, job: Job, about: AudioInfo, place: Path, options: SplitOptions, separator: Separator
     ) -> Outcome:
-        _check_part(job, options)
+        warnings = _check_part(job, about, options)
         check_regions(separator.examples or {}, about.duration)
         duration = duration_of(about, options)
         from audiosep.cli.forecast import about_time, check_length
@@ -217,9 +221,12 @@ class Worker:
                 f"{separator.recipe().stems}; about {size / 1e6:.0f} MB of memory, about "
                 f"{about_time(seconds)}"
             )
+        for warning in warnings:
+            self.talk.say(f"audiosep: warning: {name_of(job)}: {warning}")
         entry = entry_of(
             job,
             "planned",
+            warnings=list(warnings),
             folder=str(place),
             memory_mb=round(size / 1e6),
             seconds=round(seconds, 3),
@@ -326,6 +333,8 @@ def _kind_of(error: AudiosepError) -> str:
         return "disk"
     if isinstance(error, UnreachableError):
         return "network"
+    if isinstance(error, NotAudioError):
+        return NOT_AUDIO
     if isinstance(error, InputError | DamagedAudioError):
         return "recording"
     if isinstance(error, OutputError):
@@ -340,8 +349,8 @@ def _info(job: Job, options: SplitOptions) -> AudioInfo:
         raise type(error)(f"{job.source} {error}") from None
 
 
-def _check_part(job: Job, options: SplitOptions) -> None:
-    """Refuse a recording that has nothing where the part would start, as reading it does."""
+def _check_part(job: Job, about: AudioInfo, options: SplitOptions) -> tuple[str, ...]:
+    """Refuse what reading would, as far as that is quick to tell; give its warnings."""
     try:
         open_recording(
             job.source,
@@ -349,7 +358,14 @@ def _check_part(job: Job, options: SplitOptions) -> None:
             duration=_BLINK_S,
             options=read_options_of(options),
         )
-    except InputError as error:
+        return foreseen(
+            job.source,
+            about,
+            start=options.start,
+            duration=options.duration,
+            options=read_options_of(options),
+        )
+    except (InputError, RefusedError) as error:
         raise type(error)(f"{job.source} {error}") from None
 
 

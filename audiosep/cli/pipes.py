@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import BinaryIO
@@ -12,6 +13,7 @@ from typing import BinaryIO
 from audiosep.cli.batches import BatchOptions
 from audiosep.cli.split import SplitOptions, split_all
 from audiosep.cli.talk import Talk
+from audiosep.cli.wording import words_of
 from audiosep.errors import (
     AudiosepError,
     DamagedAudioError,
@@ -24,9 +26,9 @@ from audiosep.io.header import info
 from audiosep.io.naming import display
 from audiosep.io.scratch import scratch
 from audiosep.io.urls import Place, place_from
-from audiosep.save import read_record
+from audiosep.records import read_record
 
-__all__ = ["PIPE", "STDIN", "split_typed"]
+__all__ = ["PIPE", "STDIN", "kept_stdin", "split_typed"]
 
 PIPE = "-"
 STDIN = "stdin"
@@ -88,14 +90,7 @@ def split_typed(
         raise UsageError(
             "'-' is one recording; leave out the options for many, or name files instead."
         )
-    with scratch() as folder:
-        path = folder / STDIN
-        try:
-            _spool(path)
-        except AudiosepError as error:
-            if talk.json_lines:
-                talk.json({"input": STDIN, "status": "failed", "error": str(error)})
-            raise
+    with kept_stdin(talk) as path:
         places = [path if text == PIPE else place_from(text) for text in inputs]
         return _split(places, options, talk, batch, {path: STDIN}, to_stdout=to_stdout)
 
@@ -120,6 +115,27 @@ def _split(
 
 
 # In
+
+
+@contextmanager
+def kept_stdin(talk: Talk) -> Iterator[Path]:
+    """Give a file with what comes from stdin, for as long as it is needed.
+
+    Raises
+    ------
+    UsageError, InputError, OutputError
+        If nothing that could be a recording comes, or there is no room for it. In JSON it is told
+        here.
+    """
+    with scratch() as folder:
+        path = folder / STDIN
+        try:
+            _spool(path)
+        except AudiosepError as error:
+            if talk.json_lines:
+                talk.json({"input": STDIN, "status": "failed", "error": words_of(error)})
+            raise
+        yield path
 
 
 def _spool(path: Path) -> None:

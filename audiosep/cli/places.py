@@ -15,7 +15,7 @@ from audiosep.io.evidence import EVIDENCE_NAMES
 from audiosep.io.naming import display, is_recording_name
 from audiosep.io.placing import beside, check_writable, why
 from audiosep.io.urls import Place, Url
-from audiosep.save import RECORD_NAME, read_record, write_record
+from audiosep.records import RECORD_NAME, read_record, write_record
 
 if TYPE_CHECKING:
     from audiosep.io.remote import Listing

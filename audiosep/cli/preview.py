@@ -64,7 +64,6 @@ def preview(
 
     With --quality fast, into a folder of its own: a later split of the whole is not affected.
     """
-    from audiosep.cli.single import said_in_json
     from audiosep.cli.split import SplitOptions
     from audiosep.cli.talk import Talk
 
@@ -94,13 +93,35 @@ def preview(
         dry_run=False,
         report=report,
     )
-    with said_in_json(source, talk):
-        code = preview_of(source, options, talk, length_s=length, at=at)
-    raise typer.Exit(code)
+    raise typer.Exit(preview_typed(source, options, talk, length_s=length, at=at))
+
+
+def preview_typed(
+    source: Path, options: SplitOptions, talk: Talk, *, length_s: float, at: str | None
+) -> ExitCode:
+    """Take an excerpt of a recording apart, or of what comes from stdin; see :func:`preview_of`."""
+    from audiosep.cli.pipes import PIPE, STDIN, kept_stdin
+    from audiosep.cli.single import said_in_json
+    from audiosep.errors import AudiosepError
+
+    if str(source) != PIPE:
+        with said_in_json(source, talk):
+            return preview_of(source, options, talk, length_s=length_s, at=at)
+    with kept_stdin(talk) as path, said_in_json(Path(STDIN), talk):
+        try:
+            return preview_of(path, options, talk, length_s=length_s, at=at, called=STDIN)
+        except AudiosepError as error:
+            raise type(error)(str(error).replace(str(path), STDIN)) from None
 
 
 def preview_of(
-    source: Path, options: SplitOptions, talk: Talk, *, length_s: float, at: str | None
+    source: Path,
+    options: SplitOptions,
+    talk: Talk,
+    *,
+    length_s: float,
+    at: str | None,
+    called: str = "",
 ) -> ExitCode:
     """Take an excerpt of a recording apart.
 
@@ -116,6 +137,8 @@ def preview_of(
         Seconds of the excerpt.
     at : str or None
         Where it begins, as typed; None looks for the busiest part.
+    called : str
+        What the recording is called where its path says nothing.
 
     Returns
     -------
@@ -159,10 +182,10 @@ def preview_of(
     is_all = start_s == 0.0 and end_s == duration_s
     where = f"{_clock(start_s)}-{_clock(end_s)}"
     note = "preview: all of it" if is_all else f"preview: {found}, {where} of {_clock(duration_s)}"
-    talk.say(f"{display(source)}: {note}")
+    talk.say(f"{called or display(source)}: {note}")
     excerpt = replace(options, start=start_s, duration=None if is_all else end_s - start_s)
     folder = Path(str(options.out), f"{track_name(source)}-preview")
-    task = Task(job=Job(source=source, folder=folder, note=note), options=excerpt)
+    task = Task(job=Job(source=source, folder=folder, called=called, note=note), options=excerpt)
     whole_s, _ = seconds_and_room(info(source), duration_s, options, separator)
     code = do_tasks([task], excerpt, talk, excerpt_s=[start_s, end_s], whole_s=round(whole_s, 1))
     if code == 0:

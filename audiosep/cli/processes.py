@@ -5,19 +5,16 @@ from __future__ import annotations
 import multiprocessing
 import os
 import pickle
-import signal
-import sys
-import threading
 import time
 from contextlib import ExitStack, suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
+from audiosep.child import begin_as_child
 from audiosep.cli.locks import locked_run
 from audiosep.cli.one import Worker
 from audiosep.cli.tasks import Outcome, Task
-from audiosep.errors import ExitCode
 
 __all__ = ["NAME", "Helper", "end_all"]
 
@@ -159,28 +156,12 @@ def _done(worker: Worker, task: Task) -> Outcome | Exception:
 
 def _make_ready(home: Path | None) -> None:
     """One thread, ends with its parent, kernels loaded once."""
-    # Ctrl-C reaches all processes of a terminal; the one that was started by hand decides.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, _end)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    begin_as_child()
     if home is not None:
         with suppress(OSError):  # then all paths are absolute
             os.chdir(home)
     for name in _THREADS:
         os.environ.setdefault(name, "1")
-    # Nobody reads what a library might print here; results belong to the process that asked.
-    sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
     # Loaded now, so that the time of the first recording is its own.
     import audiosep.save
     import audiosep.separator  # noqa: F401
-
-
-def _end(*_: object) -> NoReturn:
-    sys.exit(int(ExitCode.TERMINATED))
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(int(ExitCode.TERMINATED))

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from audiosep.cli.places import UNFINISHED_NAME, Remote, replace_record, shelf_at
 from audiosep.cli.report import with_report
 from audiosep.cli.resume import known_recording, place_of, recorded_files, resume
+from audiosep.cli.settings import RESUMING
 from audiosep.cli.talk import Talk
 from audiosep.cli.tasks import Outcome
 from audiosep.errors import AudiosepError, InputError, OutputError, RefusedError
@@ -28,7 +29,7 @@ from audiosep.io.naming import Job, RemoteJob, display
 from audiosep.io.remote import fetch, fetch_ends, put, put_text, remove, state_of
 from audiosep.io.scratch import scratch
 from audiosep.io.urls import Place, State, Url
-from audiosep.save import RECORD_NAME, read_record, write_record
+from audiosep.records import RECORD_NAME, read_record, write_record
 from audiosep.types import Progress
 
 if TYPE_CHECKING:
@@ -56,8 +57,8 @@ def about(source: Place) -> AudioInfo:
     return header_of(source)[0] if isinstance(source, Url) else info(source)
 
 
-def header_of(url: Url) -> tuple[AudioInfo, Ending]:
-    """What the header of a remote recording says, and how it ends.
+def header_of(url: Url, stream: int | None = None) -> tuple[AudioInfo, Ending]:
+    """What the header of a remote recording, or of one of its tracks, says, and how it ends.
 
     Raises
     ------
@@ -66,11 +67,11 @@ def header_of(url: Url) -> tuple[AudioInfo, Ending]:
     """
     with scratch() as folder:
         copy = _Copy(url=url, path=folder / _name_of(url))
-        return copy.tried_on_ends(lambda: _ends_of(copy.path))
+        return copy.tried_on_ends(lambda: _ends_of(copy.path, stream))
 
 
-def health_of(url: Url) -> Health:
-    """Fetch a remote recording and check it; errors begin with its address.
+def health_of(url: Url, stream: int | None = None) -> Health:
+    """Fetch a remote recording and check it, or one of its tracks; errors begin with its address.
 
     Raises
     ------
@@ -82,13 +83,13 @@ def health_of(url: Url) -> Health:
     with scratch() as folder:
         path = _Copy(url=url, path=folder / _name_of(url)).whole()
         try:
-            return check_recording(path)
+            return check_recording(path, stream=stream)
         except InputError as error:
             raise type(error)(str(error).replace(str(path), display(url), 1)) from None
 
 
-def _ends_of(path: Path) -> tuple[AudioInfo, Ending]:
-    about = info(path)
+def _ends_of(path: Path, stream: int | None) -> tuple[AudioInfo, Ending]:
+    about = info(path, stream=stream)
     return about, ending_of(path, about)
 
 
@@ -205,7 +206,7 @@ class _RemoteTask:
         separator = worker.separator_of(options)
         place = place_of(job, self.options.exists)
         fresh = self.options.exists != "overwrite"
-        if self.options.exists == "skip":
+        if self.options.exists in RESUMING:
             found = resume(job, options, separator, self._recording())
             for words in found.passed:
                 worker.talk.say(f"{display(job.source)}: {words}")
@@ -213,7 +214,7 @@ class _RemoteTask:
                 if found.shelf is not None and not options.dry_run:
                     found.shelf.tidy()
                 return worker.skipped(job, found.place, self._told(found.place, found.done))
-            place, fresh = found.place, found.shelf is None
+            place, fresh = found.place, found.shelf is None and self.options.exists == "skip"
         with nullcontext() if place == job.folder else worker.alone(place):
             return self._made(place, options, fresh=fresh)
 

@@ -6,15 +6,16 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from audiosep._version import __version__
 from audiosep.chunks import CHUNK_S
 from audiosep.cli.places import Shelf, Stored, shelf_at
 from audiosep.errors import OutputError, RefusedError
-from audiosep.io.naming import Job, RemoteJob, display
+from audiosep.io.naming import Job, RemoteJob, display, is_recording_name
 from audiosep.io.urls import Place, State, Url
+from audiosep.records import is_own_file
 
 if TYPE_CHECKING:
     from audiosep.cli.split import SplitOptions
@@ -24,7 +25,7 @@ __all__ = ["Resumed", "is_done", "known_recording", "place_of", "recorded_files"
 
 _P = TypeVar("_P", Path, Place)
 
-_ADVICE = "use --exists overwrite, --exists rename or another --out."
+_ELSE = "--exists overwrite, --exists rename or another --out."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +63,7 @@ class Resumed(Generic[_P]):
         ``stems``, ``files`` and ``null_test_db`` of the finished run of the same job, where there
         is one.
     passed : tuple of str
-        Why folders were passed over, in words.
+        Why folders were passed over, or are made again, in words.
     shelf : Shelf or None
         What was looked into.
     """
@@ -143,7 +144,8 @@ def resume(
     """Find the stems of a finished run of the same job, or a folder for a new one.
 
     A folder that holds the stems of another job is passed over, so that a recording can be
-    separated in several ways, one after the other, and nothing is lost.
+    separated in several ways, one after the other, and nothing is lost. With ``--exists repair``,
+    stems that are no longer as they were written count as missing ones do: they are made again.
 
     Parameters
     ----------
@@ -159,8 +161,8 @@ def resume(
     Raises
     ------
     RefusedError
-        If the stems are no longer as they were written, or sound files of unknown origin are
-        where they would go.
+        If the stems are no longer as they were written and shall not be repaired, or sound files
+        of unknown origin are where they would go.
     OutputError
         If a folder cannot be looked into.
     """
@@ -173,7 +175,7 @@ def resume(
         if place != job.folder and _holds(place, job.source):
             continue
         shelf = shelf_at(place)
-        run = _run_at(job, place, shelf)
+        run = _run_at(job, place, shelf, options, separator)
         if run is None:
             return Resumed(place=place, passed=tuple(passed))
         different = [
@@ -182,8 +184,8 @@ def resume(
             if value is not None and run.traits[words] != value
         ]
         if not different:
-            done = _stems_as_written(job, place, run, shelf)
-            said = () if done else tuple(passed)
+            done, again = _stems_as_written(job, place, run, shelf, options)
+            said = () if done else (*passed, *again)
             return Resumed(place=place, done=done, passed=said, shelf=shelf)
         passed.append(f"{display(place)} holds stems made {_listed(different)}")
     raise AssertionError("numbers do not end")
@@ -234,40 +236,58 @@ def _digest_of(source: Place) -> str | None:
         return None
 
 
-def _run_at(job: Job | RemoteJob, place: Place, shelf: Shelf) -> _Run | None:
+def _run_at(
+    job: Job | RemoteJob, place: Place, shelf: Shelf, options: SplitOptions, separator: Separator
+) -> _Run | None:
     run = _run_of(shelf.record())
-    if run is None and shelf.holds_others():
-        raise RefusedError(
-            f"{display(job.source)}: {display(place)} holds files that no finished run has "
-            f"left; {_ADVICE}"
-        )
-    return run
+    if run is not None or not shelf.holds_others():
+        return run
+    is_broken = shelf.is_finished() or _are_stems(place, separator)
+    if is_broken and options.exists == "repair":
+        return None
+    advice = f"use --exists repair if they are its stems, {_ELSE}" if is_broken else f"use {_ELSE}"
+    raise RefusedError(
+        f"{display(job.source)}: {display(place)} holds files that no finished run has left; "
+        f"{advice}"
+    )
+
+
+def _are_stems(place: Place, separator: Separator) -> bool:
+    """Whether all sound files of a folder have names that stems of this preset have."""
+    if isinstance(place, Url):
+        return False
+    names = {path.stem for path in place.iterdir() if is_recording_name(path)}
+    return bool(names) and names <= {*separator.recipe().names}
 
 
 def _stems_as_written(
-    job: Job | RemoteJob, place: Place, run: _Run, shelf: Shelf
-) -> dict[str, Any] | None:
-    """Stems of a finished run; None where one is missing, so that they are made again."""
+    job: Job | RemoteJob, place: Place, run: _Run, shelf: Shelf, options: SplitOptions
+) -> tuple[dict[str, Any] | None, list[str]]:
+    """Stems of a finished run; None where they are to be made again, and why in words."""
     where = f"{display(job.source)}: {display(place)}"
     # Before looking for missing ones: what was edited is lost when they are all made again.
     files = {
         file.name: shelf.condition(file) for file in [*run.stems.values(), *run.extras.values()]
     }
     changed = [display(name) for name, condition in files.items() if condition == "changed"]
-    if changed:
+    if changed and options.exists != "repair":
         verb = "is" if len(changed) == 1 else "are"
         raise RefusedError(
             f"{where} holds stems of this recording, but {_listed(changed)} {verb} damaged or "
-            "edited since; use --exists overwrite to make them again, or --exists rename to keep "
-            "them."
+            "edited since; use --exists repair to make such tracks again, or --exists rename to "
+            "keep them."
         )
-    if "missing" in files.values():
-        return None
-    return {
+    lost = [display(name) for name, condition in files.items() if condition == "missing"]
+    if changed or lost:
+        words = [f"{_listed(lost)} missing"] if lost else []
+        words += [f"{_listed(changed)} damaged or edited"] if changed else []
+        return None, [f"{display(place)} is made again: {', '.join(words)}"]
+    done = {
         "stems": {name: str(place / file.name) for name, file in run.stems.items()},
         "files": {name: str(place / file.name) for name, file in run.extras.items()},
         "null_test_db": run.null_test_db,
     }
+    return done, []
 
 
 def _traits(
@@ -334,7 +354,7 @@ def _run_of(record: dict[str, Any] | None) -> _Run | None:
         null_test_db = float(record["null_test_db"])
     except (KeyError, TypeError, AttributeError, ValueError, OverflowError):
         return None
-    if not stems or not all(_is_name(file.name) for file in [*stems.values(), *extras.values()]):
+    if not stems or not all(is_own_file(file.name) for file in [*stems.values(), *extras.values()]):
         return None
     return _Run(traits=traits, stems=stems, extras=extras, null_test_db=null_test_db)
 
@@ -343,11 +363,6 @@ def _stored(name: str, entry: dict[str, Any]) -> Stored:
     return Stored(
         name=name, sha256=entry["sha256"], size=entry.get("size"), etag=entry.get("etag", "")
     )
-
-
-def _is_name(name: str) -> bool:
-    """Whether it is the name of a file in the very folder."""
-    return PurePath(name).name == name and name not in ("", ".", "..")
 
 
 def recorded_files(record: dict[str, Any] | None) -> list[Stored]:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "EXISTS",
+    "RESUMING",
     "bytes_from",
     "check_format_holds",
     "checked",
@@ -28,7 +29,9 @@ __all__ = [
     "shape_of",
 ]
 
-EXISTS = ("skip", "overwrite", "rename", "fail")
+EXISTS = ("skip", "repair", "overwrite", "rename", "fail")
+RESUMING = ("skip", "repair")
+"""Those that leave alone what was done before and is as it was written."""
 
 
 def checked(options: SplitOptions) -> Separator:
@@ -41,6 +44,7 @@ def checked(options: SplitOptions) -> Separator:
     """
     from audiosep.presets import load_preset
     from audiosep.separator import Separator
+    from audiosep.told import check_kept
 
     if options.exists not in EXISTS:
         raise UsageError(f"--exists {options.exists!r} is unknown; use {', '.join(EXISTS)}.")
@@ -57,7 +61,7 @@ def checked(options: SplitOptions) -> Separator:
         raise UsageError("--one-shots are of all drums that are found; leave out --keep.")
     if options.one_shots and not load_preset(options.preset).gives_onsets:
         raise UsageError("--one-shots are cut at the onsets of drums; use --preset drums.")
-    return Separator(
+    separator = Separator(
         preset=options.preset,
         n_sources=options.n_sources,
         n_components=options.n_components,
@@ -73,6 +77,8 @@ def checked(options: SplitOptions) -> Separator:
         n_free=options.n_free,
         quality=quality_from(options.quality),
     )
+    check_kept(separator, options.keep)
+    return separator
 
 
 def seconds_and_room(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from audiosep.cli.talk import Talk
+from audiosep.cli.wording import words_of
 from audiosep.errors import AudiosepError, OutputError, RefusedError
 from audiosep.io.naming import display, track_name
 
@@ -23,7 +24,7 @@ def said_in_json(subject: Path, talk: Talk) -> Iterator[None]:
         yield
     except AudiosepError as error:
         if talk.json_lines:
-            entry = {"input": str(subject), "status": "failed", "error": str(error)}
+            entry = {"input": str(subject), "status": "failed", "error": words_of(error)}
             talk.json(entry)
         raise
 

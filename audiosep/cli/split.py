@@ -200,9 +200,9 @@ def _plan(
             failures.append(error.exit_code)
             if talk.json_lines:
                 job = job_of(argument, options.out)
-                talk.json(entry_of(job, "failed", error=str(error)))
+                talk.json(entry_of(job, "failed", error=words_of(error)))
             else:
-                talk.error(str(error), error)
+                talk.error(words_of(error), error)
     once = {id(path) for path in each_once(one.source for one in found)}
     found = [one for one in found if id(one.source) in once]
     planner = Planner()

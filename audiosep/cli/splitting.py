@@ -90,10 +90,10 @@ def split(
     exists: Annotated[
         str,
         typer.Option(
-            metavar="skip|overwrite|rename|fail",
+            metavar="skip|repair|overwrite|rename|fail",
             help="What to do where stems already are: skip what was done with the same settings "
-            "(other settings get a folder of their own, mix-2), overwrite, rename (always a new "
-            "folder), or fail.",
+            "(other settings get a folder of their own, mix-2), repair (skip, but make again what "
+            "is damaged, edited or incomplete), overwrite, rename (always a new folder), or fail.",
             rich_help_panel=EVERYDAY,
         ),
     ] = "skip",

@@ -12,7 +12,10 @@ from audiosep.io.urls import Place
 if TYPE_CHECKING:
     from audiosep.cli.split import SplitOptions
 
-__all__ = ["Outcome", "Task", "entry_of", "name_of"]
+__all__ = ["NOT_AUDIO", "Outcome", "Task", "entry_of", "name_of"]
+
+NOT_AUDIO = "not-audio"
+"""Kind of the failure of a file that is no recording, whatever its name says."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from audiosep.errors import AudiosepError, UsageError
+from audiosep.errors import AudiosepError, UsageError, without_python
 
 __all__ = ["OPTION_OF", "counted", "words_of"]
 
@@ -36,16 +36,21 @@ _NAMED = re.compile(
 )
 
 
+# Longer than any path that is in use, and longer than anyone reads.
+_ENDLESS = re.compile(r"\S{1000,}")
+
+
 def counted(n: int, noun: str) -> str:
     """Return ``1 stem``, ``2 stems``."""
     return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
 def words_of(error: AudiosepError) -> str:
-    """Sentence of an error; where it is about usage, with options in place of parameters."""
-    if not isinstance(error, UsageError):
-        return str(error)
-    return _NAMED.sub(_as_typed, str(error))
+    """Sentence of an error for the command line; options in place of parameters in a usage."""
+    words = without_python(str(error))
+    if isinstance(error, UsageError):
+        words = _NAMED.sub(_as_typed, words)
+    return _ENDLESS.sub(lambda found: f"{found[0][:100]}...{found[0][-100:]}", words)
 
 
 def _as_typed(found: re.Match[str]) -> str:

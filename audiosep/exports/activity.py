@@ -24,6 +24,7 @@ __all__ = [
     "bounds_of",
     "component_stretches",
     "merge_runs",
+    "spans_of",
     "stem_stretches",
 ]
 
@@ -248,22 +249,38 @@ def component_stretches(stored: StoredFactorization) -> tuple[Stretch, ...]:
         if not row.any() or not template.any():
             continue
         low_hz, high_hz = bounds_of(np.square(template), stored.bin_hz, top_hz)
-        runs = merge_runs(
-            row > row.max() * 10 ** (COMPONENT_DB / 20), BRIDGED_S / frame_s, SHORTEST_S / frame_s
-        )
-        for first, last in runs:
-            # Frames stand for the time half a hop around their middle.
-            start_s = max(0.0, (first - 0.5) * frame_s)
-            end_s = min(duration_s, (last - 0.5) * frame_s)
-            if start_s < end_s:
-                found.append(
-                    Stretch(
-                        kind="component",
-                        label=name,
-                        start_s=start_s,
-                        end_s=end_s,
-                        low_hz=low_hz,
-                        high_hz=high_hz,
-                    )
-                )
+        on = row > row.max() * 10 ** (COMPONENT_DB / 20)
+        found += [
+            Stretch(
+                kind="component", label=name, start_s=a, end_s=b, low_hz=low_hz, high_hz=high_hz
+            )
+            for a, b in spans_of(on, frame_s, 0.0, duration_s)
+        ]
     return tuple(found)
+
+
+def spans_of(
+    on: npt.NDArray[np.bool_], frame_s: float, start_s: float, end_s: float
+) -> Iterator[tuple[float, float]]:
+    """Give the seconds in which something is on; pauses bridged, what is too short left out.
+
+    Parameters
+    ----------
+    on : np.ndarray of bool [shape=(n_frames,)]
+        Frame by frame.
+    frame_s : float
+        Time between frames in seconds.
+    start_s, end_s : float
+        Where in the recording the first frame is, and where what was looked at ends.
+
+    Yields
+    ------
+    float, float
+        Beginning and end in seconds of the recording.
+    """
+    for first, last in merge_runs(on, BRIDGED_S / frame_s, SHORTEST_S / frame_s):
+        # Frames stand for the time half a hop around their middle.
+        begins_s = max(start_s, start_s + (first - 0.5) * frame_s)
+        ends_s = min(end_s, start_s + (last - 0.5) * frame_s)
+        if begins_s < ends_s:
+            yield begins_s, ends_s

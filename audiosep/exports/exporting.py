@@ -47,10 +47,13 @@ class Exported:
         Files of each format.
     notes : tuple of str
         What a file lacks because the folder does, in sentences.
+    warnings : tuple of str
+        Which stems are not as they were written, in sentences.
     """
 
     paths: dict[str, tuple[Path, ...]]
     notes: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,6 +147,11 @@ def export(
     return Exported(
         paths={one: tuple(place / entry for entry in plan.names) for one, plan in plans.items()},
         notes=_lacks(opened, formats),
+        warnings=tuple(
+            f"{display(entry)} is damaged or was edited since it was written, and was taken as it "
+            "is; 'audiosep verify' tells more."
+            for entry in opened.changed
+        ),
     )
 
 

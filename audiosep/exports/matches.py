@@ -5,14 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from audiosep.dictionaries import Dictionary
-from audiosep.exports.activity import (
-    BRIDGED_S,
-    COMPONENT_DB,
-    SHORTEST_S,
-    Stretch,
-    bounds_of,
-    merge_runs,
-)
+from audiosep.exports.activity import COMPONENT_DB, Stretch, bounds_of, spans_of
 from audiosep.research.matching import Match
 
 __all__ = ["LEAST_SHARE", "match_stretches"]
@@ -58,18 +51,8 @@ def match_stretches(
         mine = np.array([one == label for one in dictionary.labels])
         low_hz, high_hz = bounds_of(power[:, mine].sum(axis=1), sr / _N_FFT, sr / 2)
         on = (level > level.max() * 10 ** (COMPONENT_DB / 20)) & (share >= LEAST_SHARE)
-        for first, last in merge_runs(on, BRIDGED_S / frame_s, SHORTEST_S / frame_s):
-            begins_s = max(start_s, start_s + (first - 0.5) * frame_s)
-            ends_s = min(end_s, start_s + (last - 0.5) * frame_s)
-            if begins_s < ends_s:
-                found.append(
-                    Stretch(
-                        kind="match",
-                        label=label,
-                        start_s=begins_s,
-                        end_s=ends_s,
-                        low_hz=low_hz,
-                        high_hz=high_hz,
-                    )
-                )
+        found += [
+            Stretch(kind="match", label=label, start_s=a, end_s=b, low_hz=low_hz, high_hz=high_hz)
+            for a, b in spans_of(on, frame_s, start_s, end_s)
+        ]
     return tuple(found)

@@ -12,9 +12,9 @@ from audiosep.errors import AudiosepError, InputError
 from audiosep.factorization_files import FACTORIZATION_NAME, StoredFactorization, load_factorization
 from audiosep.io.evidence_tables import read_melody, read_onsets
 from audiosep.io.formats import Bits
-from audiosep.io.header import AudioInfo, info
-from audiosep.io.naming import display
-from audiosep.save import RECORD_NAME, read_record
+from audiosep.io.header import AudioInfo, info, sha256_of
+from audiosep.io.naming import display, path_told
+from audiosep.records import RECORD_NAME, as_mapping, finished_record, is_own_file
 from audiosep.types import Melody, Onsets
 
 __all__ = ["StemFolder", "open_stems"]
@@ -38,6 +38,8 @@ class StemFolder:
         The largest depth among them.
     onsets, melody, stored
         What was heard, and the components; None where the method finds none.
+    changed : tuple of str
+        Files of stems that are not as they were written: damaged, or edited by hand.
     kept : frozenset of str
         Real paths of the record, what it vouches for, and the recording: nothing may replace them.
     """
@@ -51,6 +53,7 @@ class StemFolder:
     onsets: Onsets | None
     melody: Melody | None
     stored: StoredFactorization | None
+    changed: tuple[str, ...]
     kept: frozenset[str]
 
     @property
@@ -63,7 +66,7 @@ def open_stems(folder: str | os.PathLike[str]) -> StemFolder:
     """Open a folder of stems.
 
     Stems, melody and onsets may have been edited since they were written, as long as the stems are
-    still of one length.
+    still of one length; which stems were is told.
 
     Parameters
     ----------
@@ -82,14 +85,9 @@ def open_stems(folder: str | os.PathLike[str]) -> StemFolder:
         If the stored components are damaged.
     """
     place = Path(os.fspath(folder))
-    record = read_record(place)
-    if record is None:
-        raise InputError(
-            f"{display(place)} holds no finished separation: it has no {RECORD_NAME}; name a "
-            "folder that 'audiosep split' made."
-        )
-    stems, files = _files(place, record.get("stems")), _mapping(record.get("files"))
-    about = _about(stems)
+    record = finished_record(place)
+    stems, files = _files(place, record.get("stems")), as_mapping(record.get("files"))
+    about = _about(stems, record)
     onsets = read_onsets(place / _ONSETS) if _ONSETS in files else None
     melody = read_melody(place / _MELODY) if _MELODY in files else None
     stored = load_factorization(place / FACTORIZATION_NAME) if FACTORIZATION_NAME in files else None
@@ -115,39 +113,41 @@ def open_stems(folder: str | os.PathLike[str]) -> StemFolder:
         onsets=onsets,
         melody=melody,
         stored=stored,
+        changed=_changed(stems, record),
         kept=_kept(place, record, (RECORD_NAME, *files, *(path.name for path in stems.values()))),
     )
 
 
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
 def _kept(place: Path, record: Mapping[str, Any], names: Iterable[str]) -> frozenset[str]:
-    source = _mapping(record.get("input")).get("path")
+    source = as_mapping(record.get("input")).get("path")
     paths = [place / name for name in names if name.isprintable()]
     if isinstance(source, str) and source.isprintable():
-        paths.append(Path(source))
+        paths.append(path_told(source))
     return frozenset(os.path.realpath(path) for path in paths)
 
 
 def _files(place: Path, stems: Any) -> dict[str, Path]:
     """Files of stems in a record that anyone may have written: nothing outside its folder."""
     found = {}
-    for name, entry in _mapping(stems).items():
-        file = _mapping(entry).get("file")
-        if not isinstance(file, str) or not _is_inside(file):
+    for name, entry in as_mapping(stems).items():
+        file = as_mapping(entry).get("file")
+        if not is_own_file(file):
             raise InputError(f"{display(place / RECORD_NAME)} is not as it was written.")
         found[name] = place / file
     return found
 
 
-def _is_inside(file: str) -> bool:
-    fits = 0 < len(file) < 256 and file != ".."
-    return fits and Path(file).name == file and file.isprintable()
+def _changed(stems: Mapping[str, Path], record: Mapping[str, Any]) -> tuple[str, ...]:
+    """Files of stems whose bytes are others than the record says."""
+    entries = as_mapping(record.get("stems"))
+    return tuple(
+        path.name
+        for name, path in stems.items()
+        if sha256_of(path) != as_mapping(entries.get(name)).get("sha256")
+    )
 
 
-def _about(stems: Mapping[str, Path]) -> AudioInfo | None:
+def _about(stems: Mapping[str, Path], record: Mapping[str, Any]) -> AudioInfo | None:
     """What all stems are; None where there is none."""
     found: list[AudioInfo] = []
     for path in stems.values():
@@ -157,18 +157,22 @@ def _about(stems: Mapping[str, Path]) -> AudioInfo | None:
             raise InputError(f"{display(path)} {error}") from None
     if not found:
         return None
-    first = found[0]
-    for path, other in zip(stems.values(), found, strict=True):
-        if (other.sr, other.n_channels, other.n_samples, other.bits) != (
-            first.sr,
-            first.n_channels,
-            first.n_samples,
-            first.bits,
-        ):
+    shapes = [_shape_of(about) for about in found]
+    about = as_mapping(record.get("input"))
+    written = *(about.get(key) for key in ("sr", "n_channels", "n_samples")), record.get("bits")
+    # Of two that differ, the one is to blame that is not as the record says.
+    usual = written if written in shapes else shapes[0]
+    for path, shape in zip(stems.values(), shapes, strict=True):
+        if shape != usual:
             raise InputError(
                 f"{display(path)} has not the rate, channels, length and depth of the stems beside "
-                "it; put it back as it was."
+                "it; put it back as it was, or make it again with 'audiosep split --exists repair'."
             )
+    first = found[0]
     if not first.n_samples:
         raise InputError(f"{display(next(iter(stems.values())))} has no length in its header.")
     return first
+
+
+def _shape_of(about: AudioInfo) -> tuple[Any, ...]:
+    return about.sr, about.n_channels, about.n_samples, about.bits

@@ -12,9 +12,17 @@ import numpy.typing as npt
 from audiosep.errors import OutputError, ParameterError
 from audiosep.types import Tape
 
-__all__ = ["BITRATES_KBPS", "bitrates_for", "listening_channels", "listening_rate", "mp3_of"]
+__all__ = [
+    "BITRATES_KBPS",
+    "bitrates_for",
+    "listening_bitrates",
+    "listening_channels",
+    "listening_rate",
+    "mp3_of",
+]
 
 _BLOCK_SAMPLES = 1 << 16
+_BEST_KBPS, _LEAST_KBPS = 96, 32
 
 _RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 """Those that MP3 knows."""
@@ -76,6 +84,32 @@ def bitrates_for(sr: int) -> tuple[int, ...]:
     tuple of int
     """
     return next(rates for lowest, rates in BITRATES_KBPS.items() if sr >= lowest)
+
+
+def listening_bitrates(sr: int, n_channels: int) -> tuple[int, ...]:
+    """Bit rates to listen at: 32 to 96 kbit/s for each channel, as far as MP3 has them.
+
+    Parameters
+    ----------
+    sr : int
+        Of the recording, in Hz.
+    n_channels : int
+        Of the recording.
+
+    Returns
+    -------
+    tuple of int
+        In kbit/s, rising; at least one.
+
+    Examples
+    --------
+    >>> listening_bitrates(44100, 1)
+    (32, 40, 48, 56, 64, 80, 96)
+    """
+    channels = listening_channels(n_channels)
+    rates = [r for r in bitrates_for(listening_rate(sr)) if r <= _BEST_KBPS * channels]
+    least = min(_LEAST_KBPS * channels, rates[-1])
+    return tuple(rate for rate in rates if rate >= least)
 
 
 def mp3_of(tape: Tape, bitrate_kbps: int, *, gain: float = 1.0) -> bytes:

@@ -137,12 +137,14 @@ class ContainerDecoder:
         if stream is None and len(tracks) > 1:
             listed = "; ".join(f"{n}: {_called(track)}" for n, track in enumerate(tracks, start=1))
             raise InputError(
-                f"holds {len(tracks)} audio tracks ({listed}); choose one with --stream N."
+                f"holds {len(tracks)} audio tracks ({listed}); choose one with --stream N (in "
+                "Python: ReadOptions(stream=N))."
             )
         number = stream or 1
         if number > len(tracks):
             raise InputError(
-                f"has no audio track {number}; choose one of {len(tracks)} with --stream N."
+                f"has no audio track {number}; choose one of {len(tracks)} with --stream N (in "
+                "Python: ReadOptions(stream=N))."
             )
         track = tracks[number - 1]
         if track.codec_context is None or not track.rate or not track.channels:

@@ -143,7 +143,10 @@ def open_decoder(path: Path, stream: int | None = None) -> Decoder:
     if kind:
         return ContainerDecoder(path, kind, stream)
     if stream not in (None, 1):
-        raise InputError(f"has no audio track {stream}, but a single one; leave out --stream.")
+        raise InputError(
+            f"has no audio track {stream}, but a single one; leave out --stream "
+            "(in Python: stream)."
+        )
     return SoundDecoder(path)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from audiosep.io.flac_frames import last_sample, stream_info
 from audiosep.io.header import AudioInfo
-from audiosep.io.mpeg_frames import counted, cut_frame_bytes
+from audiosep.io.mpeg_frames import counted, cut_frame_bytes, is_broken_inside
 from audiosep.io.ogg_pages import last_page
 from audiosep.io.riff import audio_bytes
 
@@ -24,7 +24,9 @@ class Ending:
     Parameters
     ----------
     is_cut : bool
-        Whether it ends before it should.
+        Whether it ends before it should, or is shorter than it should be.
+    is_inside : bool
+        Whether what is missing is not missing at the end.
     missing_bytes : int
         How many bytes are missing; 0 where that is not known.
     missing_s : float or None
@@ -39,6 +41,7 @@ class Ending:
     """
 
     is_cut: bool = False
+    is_inside: bool = False
     missing_bytes: int = 0
     missing_s: float | None = None
     whole_s: float | None = None
@@ -51,7 +54,10 @@ class Ending:
             return ""
         if self.missing_s is None:
             return f"the file ends early: {self.sign}, and it cannot be told how much is missing."
-        return f"the file ends early: {amount(self.missing_s, self.whole_s)} missing."
+        how = f"{amount(self.missing_s, self.whole_s)} missing"
+        if self.is_inside:
+            return f"the file is damaged inside: {how}, so that what follows comes too early."
+        return f"the file ends early: {how}."
 
 
 def amount(seconds: float, of: float | None) -> str:
@@ -142,6 +148,7 @@ def _of_mp3(path: Path, about: AudioInfo) -> Ending:
     whole_s = about.duration or count.n_samples / about.sr
     return Ending(
         is_cut=True,
+        is_inside=is_broken_inside(path),
         missing_bytes=missing,
         missing_s=whole_s * missing / count.promised,
         whole_s=whole_s or None,

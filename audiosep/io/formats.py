@@ -35,10 +35,11 @@ RIFF_LIMIT = 2**32 - 2**16
 def bits_of_subtype(subtype: str) -> Bits:
     """Bit depth of the stems of a recording stored as `subtype` (libsndfile's word).
 
-    16 and 24 bits stay; 8 bits and lossy formats become 24, since their samples fall between
-    16-bit steps once shared out; 32-bit integers and floats become 32-bit float.
+    16 and 24 bits stay, and telephone codes (G.711) are 16 once decoded; 8 bits and lossy formats
+    become 24, since their samples fall between 16-bit steps once shared out; 32-bit integers and
+    floats become 32-bit float.
     """
-    if subtype in ("PCM_16", "ALAC_16", "DPCM_16", "DWVW_16"):
+    if subtype in ("PCM_16", "ALAC_16", "DPCM_16", "DWVW_16", "ULAW", "ALAW"):
         return 16
     if subtype in ("PCM_32", "FLOAT", "DOUBLE", "ALAC_32"):
         return "float"

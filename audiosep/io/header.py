@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from audiosep.errors import DamagedAudioError, InputError
+from audiosep.errors import DamagedAudioError, InputError, NotAudioError
 from audiosep.io.formats import Bits, bits_of_subtype
 from audiosep.io.patched import PatchedFile
 from audiosep.io.quiet import without_notes
@@ -141,7 +141,7 @@ def open_file(path: Path) -> Any:
             raise DamagedAudioError(
                 f"has a damaged header ({reason_of(error)}); restore it from a backup."
             ) from None
-        raise InputError(
+        raise NotAudioError(
             f"is not audio that can be read ({reason_of(error)}); if it is a recording, convert it "
             "to WAV or FLAC."
         ) from None

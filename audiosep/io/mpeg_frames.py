@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Counted", "counted", "cut_frame_bytes"]
+__all__ = ["Counted", "counted", "cut_frame_bytes", "is_broken_inside"]
 
 _RATES_HZ = (44100, 48000, 32000)
 _KBIT = {
@@ -105,6 +105,29 @@ def cut_frame_bytes(path: Path) -> int:
                 return 0
             return at + frame.n_bytes - len(tail)
     return 0
+
+
+def is_broken_inside(path: Path) -> bool:
+    """Whether frames stop following each other somewhere, and there are more of them behind."""
+    with path.open("rb") as file:
+        at = _behind_tag(file.read(10))
+        while True:
+            file.seek(at)
+            frame = _frame_at(file.read(4), 0)
+            if frame is None:
+                break
+            at += frame.n_bytes
+        file.seek(at)
+        behind = file.read(_HEAD)
+    return any(_n_in_a_row(behind, start) >= _IN_A_ROW for start in range(len(behind)))
+
+
+def _n_in_a_row(data: bytes, at: int) -> int:
+    """How many whole frames follow each other from a place on, up to what is enough."""
+    n = 0
+    while n < _IN_A_ROW and (frame := _frame_at(data, at)) and at + frame.n_bytes <= len(data):
+        at, n = at + frame.n_bytes, n + 1
+    return n
 
 
 def _behind_tag(start: bytes) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -24,7 +25,8 @@ __all__ = [
     "is_recording_name",
     "job_of",
     "may_be_read",
-    "plan_folders",
+    "path_told",
+    "told",
     "track_name",
 ]
 
@@ -43,6 +45,7 @@ TOP = PurePath()
 
 _AnyPlace = TypeVar("_AnyPlace", Path, Place)
 
+_ODD_BYTE = re.compile(rb"\\x([89a-f][0-9a-f])")
 _MAX_NAME_BYTES = 200  # leaves room below the usual limit of 255 for "-2" and temporary names
 
 
@@ -86,6 +89,20 @@ def display(path: Place | str) -> str:
     """Text of a path that is safe to print: control characters and odd bytes are escaped."""
     text = os.fsencode(str(path)).decode("utf-8", "backslashreplace")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def told(path: Path) -> str:
+    """Text of a path for a record: bytes that are no text are escaped, as JSON can hold none."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def path_told(text: str) -> Path:
+    """Return the path that :func:`told` was given, as far as what is there now can tell."""
+    if os.path.lexists(text):
+        return Path(text)
+    data = text.encode("utf-8", "surrogatepass")  # records may be written by anyone
+    odd = _ODD_BYTE.sub(lambda found: bytes([int(found[1], 16)]), data)
+    return Path(text) if odd == data else Path(os.fsdecode(odd))
 
 
 def find_inputs(arguments: Sequence[Path]) -> list[Path]:
@@ -212,12 +229,3 @@ class Planner:
     @staticmethod
     def _key(below: PurePath, name: str) -> int:
         return hash(folded(f"{below}/{name}"))
-
-
-def plan_folders(sources: Iterable[Path], out: Path) -> list[Job]:
-    """Give each recording a folder of its own below `out`, as :class:`Planner` does."""
-    sources = list(sources)
-    planner = Planner()
-    for source in sources:
-        planner.count(source)
-    return [Job(source=source, folder=out / planner.folder(source)) for source in sources]

@@ -20,7 +20,7 @@ from audiosep.io.header import AudioInfo, DecodingError, state_of
 from audiosep.io.read_options import AS_IT_IS, ReadOptions
 from audiosep.io.riff import audio_bytes
 
-__all__ = ["Pass", "finite", "pass_through"]
+__all__ = ["Pass", "finite", "foreseen", "pass_through"]
 
 _BLOCK_SAMPLES = 1 << 14  # short, because damage is found to within a block
 
@@ -124,8 +124,7 @@ def pass_through(
         loose = about.format in CONTAINERS
         if first and first >= about.n_samples > 0 and not loose:
             raise InputError(
-                f"ends at {about.duration:.2f} s, before the start of {start:g} s; use an earlier "
-                "--start."
+                f"ends at {about.duration:.2f} s, before the start of {start:g} s; start earlier."
             )
         n_wanted = None if duration is None else max(1, round(duration * about.sr))
         zeroed = _Zeroed()
@@ -149,9 +148,7 @@ def pass_through(
         raise _no_audio(where, start, decoder)
     damage, missing_s = _damage(where, decoder, first, n_got, n_wanted)
     if options.damaged == "refuse" and damage:
-        raise DamagedAudioError(
-            f"is damaged, and damaged recordings are refused (--strict): {damage[0]}"
-        )
+        raise _refused(damage[0])
     return Pass(
         info=about,
         first=first,
@@ -164,6 +161,49 @@ def pass_through(
     )
 
 
+def foreseen(
+    where: Path, about: AudioInfo, *, start: float, duration: float | None, options: ReadOptions
+) -> tuple[str, ...]:
+    """What would be said of a recording, as far as its header and its end tell.
+
+    Parameters
+    ----------
+    where : Path
+        A sound file; of a remote one, a copy of both ends.
+    about : AudioInfo
+        What its header says.
+    start, duration, options
+        As for :func:`pass_through`, which would refuse the same.
+
+    Returns
+    -------
+    tuple of str
+        Sentences.
+
+    Raises
+    ------
+    DamagedAudioError
+        If it would be refused as damaged.
+    RefusedError
+        If it would be refused as too long.
+    """
+    ending = ending_of(where, about)
+    rest_s = max(0.0, about.duration - start)
+    taken_s = rest_s if duration is None else min(duration, rest_s)
+    if options.max_duration is not None and taken_s > options.max_duration:
+        raise _too_long(options.max_duration)
+    damage = ending.words()
+    if damage and options.damaged == "refuse":
+        raise _refused(damage)
+    if ending.missing_s and ending.whole_s and about.format == "FLAC":
+        held_s = ending.whole_s - ending.missing_s
+        if options.damaged != "salvage" and start + taken_s > held_s:
+            raise _cannot_decode(held_s, "it ends there")
+    if ending.has_no_length:
+        damage = "its header gives a length of 0; what is behind it would be taken."
+    return tuple(filter(None, (damage, *_other_name(where, about))))
+
+
 def _go_to(decoder: Decoder, first: int) -> None:
     """Go to a sample: at once, or by decoding all before it."""
     if first == 0:
@@ -174,7 +214,7 @@ def _go_to(decoder: Decoder, first: int) -> None:
         except DecodingError as error:
             raise DamagedAudioError(
                 f"cannot be read from {first / decoder.info.sr:g} s on ({error}); it is damaged or "
-                "shorter than its header says: use an earlier --start, or restore it from a backup."
+                "shorter than its header says: start earlier, or restore it from a backup."
             ) from None
         return
     at = 0
@@ -189,18 +229,32 @@ def _next(decoder: Decoder, n: int, at: int) -> npt.NDArray[np.float32]:
     try:
         return decoder.read(n)
     except DecodingError as error:
-        raise DamagedAudioError(
-            f"is damaged after {at / decoder.info.sr:.2f} s ({error}); restore it from a backup, "
-            "or take what can be read with 'audiosep split --salvage'."
-        ) from None
+        raise _cannot_decode(at / decoder.info.sr, str(error)) from None
+
+
+def _cannot_decode(at_s: float, why: str) -> DamagedAudioError:
+    return DamagedAudioError(
+        f"is damaged after {at_s:.2f} s ({why}); restore it from a backup, or take what can be "
+        "read with 'audiosep split --salvage' (in Python: ReadOptions(damaged=\"salvage\"))."
+    )
+
+
+def _refused(damage: str) -> DamagedAudioError:
+    return DamagedAudioError(
+        f'is damaged, and --strict (in Python: damaged="refuse") refuses that: {damage}'
+    )
+
+
+def _too_long(most_s: float) -> RefusedError:
+    return RefusedError(
+        f"is longer than the {most_s:g} s that --max-duration allows (in Python: max_duration); "
+        "take a part with --start and --duration, or allow more."
+    )
 
 
 def _check_length(n_got: int, sr: int, options: ReadOptions) -> None:
     if options.max_duration is not None and n_got > options.max_duration * sr:
-        raise RefusedError(
-            f"is longer than the {options.max_duration:g} s that --max-duration allows; take a "
-            "part with --start and --duration, or allow more."
-        )
+        raise _too_long(options.max_duration)
 
 
 def _no_audio(where: Path, start: float, decoder: Decoder) -> InputError:
@@ -210,7 +264,7 @@ def _no_audio(where: Path, start: float, decoder: Decoder) -> InputError:
         )
     found = audio_bytes(where)
     if start and (found is None or found.held):
-        return InputError(f"ends before the start of {start:g} s; use an earlier --start.")
+        return InputError(f"ends before the start of {start:g} s; start earlier.")
     return InputError(
         "holds no audio: 0 samples behind the header; record it again or restore it from a backup."
     )
@@ -240,7 +294,8 @@ class _Zeroed:
         if options.fix_nonfinite is None:
             raise InputError(
                 f"cannot be used: {words}; repair it, for example in an audio editor, or take such "
-                "samples as silence with 'audiosep split --fix-nonfinite zero'."
+                "samples as silence with 'audiosep split --fix-nonfinite zero' (in Python: "
+                'ReadOptions(fix_nonfinite="zero")).'
             )
         self._n += int(np.count_nonzero(odd))
         self._where = self._where or words
@@ -282,10 +337,17 @@ def _damage(
     if ending.is_cut and (ending.missing_s is None or not short_s):
         missing_s = ending.missing_s
         found.append(ending.words())
+    elif short_s and not ending.is_cut and isinstance(decoder, Salvager) and decoder.stopped:
+        missing_s = short_s
+        end_s = (first + n_got) / about.sr
+        found.append(
+            f"nothing can be decoded after {end_s:.2f} s ({decoder.stopped}): "
+            f"{amount(short_s, about.duration)} missing."
+        )
     elif short_s:
         missing_s = short_s
         how = f"{amount(short_s, about.duration)} missing"
-        inside = about.format in ("OGG", "MP3") and not ending.is_cut
+        inside = about.format in ("OGG", "MP3") and (ending.is_inside or not ending.is_cut)
         found.append(
             f"the file is damaged inside: {how}, so that what follows comes too early."
             if inside

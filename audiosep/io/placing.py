@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import stat
@@ -18,6 +19,7 @@ __all__ = [
     "NEW_PREFIX",
     "beside",
     "check_writable",
+    "held_folder",
     "move_run",
     "sync_folder",
     "why",
@@ -28,6 +30,10 @@ HELD_PREFIX = ".audiosep-"
 
 NEW_PREFIX = ".audiosep.new-"
 """How they begin in the moment between being made and being held."""
+
+
+_NO_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
+"""What file systems say that cannot bring a folder to the disk."""
 
 
 def check_writable(folder: Path) -> None:
@@ -70,13 +76,7 @@ def beside(place: Path) -> Iterator[Path]:
     with ExitStack() as stack:
         try:
             place.parent.mkdir(parents=True, exist_ok=True)
-            made = Path(tempfile.mkdtemp(prefix=NEW_PREFIX, dir=place.parent))
-            folder = made.with_name(HELD_PREFIX + made.name.removeprefix(NEW_PREFIX))
-            for path in (made, folder):
-                stack.callback(shutil.rmtree, path, ignore_errors=True)
-            _hold(made, stack)
-            # Only now, when it is held: nobody may find it and think that its maker died.
-            made.rename(folder)
+            folder = held_folder(stack, place.parent, HELD_PREFIX)
             # What mkdtemp makes is closed to others; a folder inside has the modes of any new
             # folder, and may become the place itself.
             new = folder / "new"
@@ -86,6 +86,18 @@ def beside(place: Path) -> Iterator[Path]:
                 f"cannot write to {display(place.parent)}: {why(error)}; choose another place."
             ) from None
         yield new
+
+
+def held_folder(stack: ExitStack, top: Path, prefix: str) -> Path:
+    """Make a temporary folder in `top` that is held, and removed when the stack is left."""
+    made = Path(tempfile.mkdtemp(prefix=NEW_PREFIX, dir=top))
+    folder = made.with_name(prefix + made.name.removeprefix(NEW_PREFIX))
+    for path in (made, folder):
+        stack.callback(shutil.rmtree, path, ignore_errors=True)
+    _hold(made, stack)
+    # Only now, when it is held: nobody may find it and think that its maker died.
+    made.rename(folder)
+    return folder
 
 
 def _hold(folder: Path, stack: ExitStack) -> None:
@@ -137,10 +149,13 @@ def move_run(
             )
         if place.exists():
             _exchange(new, place, names, old)
-            sync_folder(place)
         else:
             os.replace(new, place)
-            sync_folder(place.parent)
+            try:
+                sync_folder(place.parent)
+            except BaseException:
+                _undo([(new, place)])
+                raise
     except (OSError, ValueError) as error:
         raise OutputError(f"cannot write to {display(place)}: {why(error)}.") from None
 
@@ -163,6 +178,7 @@ def _exchange(new: Path, place: Path, names: list[str], old: list[str]) -> None:
             if _is_file(place / name):
                 move(place / name, aside / name)
             move(new / name, place / name)
+        sync_folder(place)
     except BaseException:
         _undo(moves)
         raise
@@ -184,10 +200,21 @@ def _undo(moves: list[tuple[Path, Path]]) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make moves last through a loss of power, on systems that can."""
-    with suppress(OSError):
+    """Make moves last through a loss of power, on systems that can.
+
+    Raises
+    ------
+    OSError
+        If the disk fails, or is full.
+    """
+    try:
         handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+    except OSError:  # a folder that may be written to and not read, or any on Windows
+        return
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in _NO_SYNC:
+            raise
+    finally:
+        os.close(handle)

@@ -12,15 +12,15 @@ from pathlib import Path
 
 from audiosep.errors import OutputError
 from audiosep.io.naming import display
+from audiosep.io.placing import NEW_PREFIX, held_folder
 
 try:
     import fcntl
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["remove_dead_scratch", "scratch", "scratch_blamed"]
+__all__ = ["is_in_scratch", "remove_dead_scratch", "scratch", "scratch_blamed"]
 
-_NEW = ".audiosep.new-"
 _HELD = ".audiosep.task-"
 
 # To lock a new folder takes no time; until then it looks as one left by the dead does.
@@ -42,18 +42,7 @@ def scratch() -> Iterator[Path]:
     remove_dead_scratch()
     with ExitStack() as stack:
         try:
-            top = Path(tempfile.gettempdir())
-            new = Path(tempfile.mkdtemp(prefix=_NEW, dir=top))
-            folder = new.with_name(_HELD + new.name.removeprefix(_NEW))
-            for path in (new, folder):
-                stack.callback(shutil.rmtree, path, ignore_errors=True)
-            if fcntl is not None:
-                handle = os.open(new, os.O_RDONLY)
-                stack.callback(os.close, handle)
-                with suppress(OSError):  # a file system without locks
-                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # Only now, when it is held: nobody may find it and think that its maker died.
-            new.rename(folder)
+            folder = held_folder(stack, Path(tempfile.gettempdir()), _HELD)
         except OSError as error:
             raise OutputError(
                 f"no temporary folder can be made: {error.strerror}; set TMPDIR to a folder with "
@@ -68,13 +57,18 @@ def scratch_blamed(place: Path) -> Iterator[None]:
     try:
         yield
     except OutputError as error:
-        if not any(part.startswith(_HELD) for part in place.parts):
+        if not is_in_scratch(place):
             raise
         reason = str(error).partition(";")[0].rstrip(".")
         raise OutputError(
             f"{reason} (in {display(tempfile.gettempdir())}, where stems are made first); set "
             "TMPDIR to a folder with more room."
         ) from None
+
+
+def is_in_scratch(place: Path) -> bool:
+    """Whether a place is in such a folder, and will be gone."""
+    return any(part.startswith(_HELD) for part in place.parts)
 
 
 def remove_dead_scratch() -> None:
@@ -103,7 +97,7 @@ def remove_dead_scratch() -> None:
 def _may_be_dead(entry: os.DirEntry[str]) -> bool:
     if entry.name.startswith(_HELD):
         return True
-    if not entry.name.startswith(_NEW):
+    if not entry.name.startswith(NEW_PREFIX):
         return False
     try:
         return entry.stat(follow_symlinks=False).st_mtime < time.time() - _NEW_S

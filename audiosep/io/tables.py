@@ -5,12 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import math
-import os
 import stat
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
@@ -21,7 +19,7 @@ from audiosep.errors import InputError, OutputError
 from audiosep.io.naming import display
 from audiosep.types import FloatArray
 
-__all__ = ["in_one_step", "read_activations", "write_arrays", "write_table"]
+__all__ = ["read_activations", "write_arrays", "write_table"]
 
 _TIME = "time_s"
 _NPZ_NAME = "activations"
@@ -30,35 +28,6 @@ _LARGEST = 3e38  # float32
 _HEADER_BYTES = 2**16
 _LONGEST_NUMBER = 64
 """Bytes of one in a table, with all that programs put around it."""
-
-
-@contextmanager
-def in_one_step(path: Path) -> Iterator[Path]:
-    """Give a place beside `path` to write to; what is written there becomes `path` at the end.
-
-    Parameters
-    ----------
-    path : Path
-        Replaced if it exists, and left as it was if anything goes wrong.
-
-    Yields
-    ------
-    Path
-
-    Raises
-    ------
-    OutputError
-        If it cannot be written.
-    """
-    partial = path.with_name(f".{path.name}.part{os.getpid()}")
-    try:
-        yield partial
-        partial.replace(path)
-    except OSError as error:
-        raise OutputError(f"cannot write {display(path)}: {error.strerror}.") from None
-    finally:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
 
 
 def write_table(
@@ -238,7 +207,7 @@ def _from_table(path: Path, names: Sequence[str], n_frames: int) -> dict[int, Fl
                     values[n_rows] = [float(cell) for cell in row]
                 n_rows += 1
     except (ValueError, csv.Error) as error:
-        raise InputError(f"{display(path)} is no table of numbers: {error}.") from None
+        raise InputError(f"{display(path)} is no table of numbers: {str(error)[:200]}.") from None
     if n_rows != n_frames:
         raise InputError(
             f"{display(path)} has {n_rows} rows of numbers; expected {n_frames}, one for each "

@@ -12,7 +12,6 @@ __all__ = [
     "State",
     "Url",
     "is_url",
-    "looks_remote",
     "place_from",
     "seen_from",
     "split_secrets",
@@ -20,7 +19,6 @@ __all__ = [
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 # What is left of one when it has been taken for a path, which has no empty folders.
-_AS_PATH = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/[^/]")
 
 # What stands before the @ is a container there, no user.
 _WITH_CONTAINER = frozenset({"abfs", "abfss", "wasb", "wasbs"})
@@ -155,12 +153,6 @@ def split_secrets(text: str) -> tuple[str, tuple[str, str]]:
     found = re.search(r"[?#]", rest) if is_web else _SIGNED.search(rest)
     end = found.start() if found else len(rest)
     return f"{head}{mark}{rest[:end]}", (user, rest[end:])
-
-
-def looks_remote(path: str | os.PathLike[str]) -> bool:
-    """Whether a path that leads nowhere was meant as an address."""
-    text = os.fsdecode(path)
-    return is_url(text) or _AS_PATH.match(text) is not None
 
 
 def place_from(text: str | Path) -> Place:

@@ -29,8 +29,11 @@ __all__ = [
     "write_stems",
 ]
 
-_DEEPEST_NULL_DB = -300.0
-_LARGEST_FLOAT_DIFFERENCE = 1e-6  # -120 dB
+DEEPEST_NULL_DB = -300.0
+"""What is told of a sum without any error."""
+
+LARGEST_FLOAT_DIFFERENCE = 1e-6
+"""Of the sum of stems in floating point from the recording, in shares of full scale."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,9 +108,9 @@ def write(
         # In one step from the temporary name, which is valid where the final one may not be.
         try:
             os.replace(folder / written.files["audio"], place)
+            sync_folder(place.parent)
         except (OSError, ValueError) as error:
             raise OutputError(f"cannot write {display(place)}: {why(error)}.") from None
-        sync_folder(place.parent)
 
 
 def write_stems(
@@ -170,7 +173,7 @@ def write_pieces(
     from_mixture, from_rounded = differences_of(folder, files, mixture, steps, n_rounded)
     full_scale = max(1.0, mixture.peak)
     exact = writer.bits != "float"
-    if from_rounded > (0.0 if exact else full_scale * _LARGEST_FLOAT_DIFFERENCE):
+    if from_rounded > (0.0 if exact else full_scale * LARGEST_FLOAT_DIFFERENCE):
         raise OutputError(
             f"the written stems differ from the mixture by {from_rounded:g}; is the disk sound?"
         )
@@ -180,7 +183,7 @@ def write_pieces(
             "the recording has finer steps than 16 bits, so the stems add up to it rounded to 16 "
             "bits."
         )
-    depth = max(from_mixture / full_scale, 10 ** (_DEEPEST_NULL_DB / 20))
+    depth = max(from_mixture / full_scale, 10 ** (DEEPEST_NULL_DB / 20))
     return WrittenStems(
         files=files,
         bits=writer.bits,

@@ -17,12 +17,10 @@ References
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 import numpy.typing as npt
 
-from audiosep.grouping import spectral_groups, timbre_distances
+from audiosep.grouping import k_means, spectral_groups, timbre_distances
 from audiosep.types import Factorization, FloatArray, Grouping
 
 __all__ = ["SURE", "agreement", "names_of"]
@@ -32,7 +30,6 @@ SURE = 0.75
 
 _BANDS = 40
 _CEPSTRA = 12
-_STARTS = 10
 _RANGE = 1e-4
 """Bands this far below the loudest (80 dB of power) count as silent."""
 
@@ -80,7 +77,7 @@ def agreement(
     distances = np.linalg.norm(cepstra[:, np.newaxis] - cepstra[np.newaxis], axis=-1)
     likeness = _affinity(timbre_distances(W, bin_hz)) * _affinity(distances)
     others = (
-        _k_means(cepstra, n_sources, np.random.default_rng(seed)),
+        k_means(cepstra, n_sources, np.random.default_rng(seed)),
         spectral_groups(likeness, n_sources, np.random.default_rng(seed)),
     )
     energy = W.sum(axis=0, dtype=np.float64) * factorization.activations.sum(axis=1)
@@ -130,20 +127,6 @@ def _mel_cepstra(templates: FloatArray, bin_hz: float) -> FloatArray:
     levels = np.log(powers / np.maximum(powers.max(axis=0), 1e-300) + _RANGE)
     cepstra: FloatArray = dct(levels, axis=0, norm="ortho")[1 : _CEPSTRA + 1].T
     return cepstra
-
-
-def _k_means(points: FloatArray, n_groups: int, rng: np.random.Generator) -> npt.NDArray[np.intp]:
-    from scipy.cluster.vq import kmeans2
-
-    best, lowest = np.zeros(len(points), dtype=np.intp), np.inf
-    for _ in range(_STARTS):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # an empty group agrees with nothing
-            centres, labels = kmeans2(points, n_groups, minit="++", rng=rng)
-        cost = float(((points - centres[labels]) ** 2).sum())
-        if cost < lowest - 1e-12:
-            best, lowest = labels.astype(np.intp), cost
-    return best
 
 
 def names_of(

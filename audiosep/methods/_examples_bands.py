@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["REACH", "Describer", "bands_of"]
+__all__ = [
+    "N_POINTS",
+    "REACH",
+    "Describer",
+    "bands_of",
+    "log_ratios",
+    "means_on_bands",
+    "nearness",
+    "pieces_of",
+]
 
 _Matrix = npt.NDArray[np.float32]
 
@@ -21,6 +30,9 @@ OFFSETS = (-6, -4, -3, -2, -1, 1, 2, 3, 4, 6)
 SHARE_OFFSETS = (-2, -1, 1, 2)
 REACH = max(map(abs, (*OFFSETS, *SHARE_OFFSETS)))
 """Frames before and after that a description looks at."""
+
+N_POINTS = 8
+"""Of the spectrum, that tell a network where a band is."""
 
 _FLOOR = 1e-3
 _LEAST_SHARE = 1e-4
@@ -116,8 +128,8 @@ class Describer:
         floor = np.float32(_TINY * level**2)
         power = np.square(V) + floor
         parts = [share * power for share in shares]
-        fine = [_loudness(_mean(V, self.fine), level), *_ratios(parts, power, self.fine)]
-        spectrum = _loudness(np.sqrt(_mean(np.square(V), self.coarse)), level)
+        fine = [_loudness(means_on_bands(V, self.fine), level), *_ratios(parts, power, self.fine)]
+        spectrum = _loudness(np.sqrt(means_on_bands(np.square(V), self.coarse)), level)
         beliefs = np.concatenate(_ratios(parts, power, self.coarse), axis=1)
         return np.concatenate(fine, axis=1), spectrum, beliefs
 
@@ -130,21 +142,33 @@ class Describer:
         return np.asarray(np.add.reduceat(values, self.fine[:-1], axis=-1))
 
 
-def _mean(values: _Matrix, edges: npt.NDArray[np.intp]) -> _Matrix:
+def means_on_bands(values: _Matrix, edges: npt.NDArray[np.intp]) -> _Matrix:
+    """Means of what is known of bins (last axis) within each band."""
     summed = np.add.reduceat(values, edges[:-1], axis=-1)
     summed /= np.diff(edges).astype(np.float32)
     return np.asarray(summed)
+
+
+def nearness(n_bands: int) -> _Matrix:
+    """How near each band is to some points of the spectrum: (n_bands, N_POINTS)."""
+    points = np.linspace(0, n_bands - 1, N_POINTS)
+    away = (np.arange(n_bands)[:, np.newaxis] - points) / (n_bands / N_POINTS)
+    return np.exp(-0.5 * np.square(away)).astype(np.float32)
 
 
 def _loudness(values: _Matrix, level: float) -> _Matrix:
     return np.asarray(np.log(values / np.float32(level) + np.float32(_FLOOR)))
 
 
-def _ratios(parts: list[_Matrix], power: _Matrix, edges: npt.NDArray[np.intp]) -> list[_Matrix]:
-    """Logarithm of the share of each source in bands; of two, that of the one to the other."""
-    total = _mean(power, edges)
-    logs = [np.log(np.clip(_mean(p, edges) / total, _LEAST_SHARE, 1.0)) for p in parts]
+def log_ratios(shares: Iterable[_Matrix], least: float) -> list[_Matrix]:
+    """Logarithm of the share of each source, held at a least; of two, that of one to the other."""
+    logs = [np.log(np.clip(share, least, 1.0)) for share in shares]
     return [logs[0] - logs[1]] if len(logs) == 2 else logs
+
+
+def _ratios(parts: list[_Matrix], power: _Matrix, edges: npt.NDArray[np.intp]) -> list[_Matrix]:
+    total = means_on_bands(power, edges)
+    return log_ratios((means_on_bands(part, edges) / total for part in parts), _LEAST_SHARE)
 
 
 def _shifted(values: _Matrix, offset: int, pieces: Sequence[slice]) -> _Matrix:

@@ -15,7 +15,6 @@ References
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -101,12 +100,7 @@ class Correction:
         return out
 
 
-def train_correction(
-    mixtures: Mixtures,
-    shares: _Matrix,
-    rng: np.random.Generator,
-    progress: Callable[[float], None] | None = None,
-) -> Correction:
+def train_correction(mixtures: Mixtures, shares: _Matrix, rng: np.random.Generator) -> Correction:
     """Learn to correct masks on mixtures whose true shares are known.
 
     Parameters
@@ -117,8 +111,6 @@ def train_correction(
         Masks of these mixtures, made as those that will be corrected.
     rng : numpy.random.Generator
         Source of the random numbers.
-    progress : callable, optional
-        Called with a number from 0 to 1.
 
     Returns
     -------
@@ -151,7 +143,6 @@ def train_correction(
         epochs=EPOCHS,
         batch=BATCH,
         rate=RATE,
-        progress=progress,
     )
     return Correction(network=network, describer=describer, mean=mean, spread=spread)
 

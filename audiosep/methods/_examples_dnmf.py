@@ -120,9 +120,7 @@ class Dictionaries:
         return models
 
 
-def activations_of(
-    V: _Matrix, W: _Matrix, *, max_iter: int = MAX_ITER, n_threads: int | None = None
-) -> _Matrix:
+def activations_of(V: _Matrix, W: _Matrix, *, n_threads: int | None = None) -> _Matrix:
     """How much of each template there is in each frame.
 
     Fitted on bands of 1/48 octave, which takes a part of the time: no more is needed to tell so few
@@ -134,8 +132,6 @@ def activations_of(
         Magnitudes, frames first.
     W : np.ndarray [shape=(n_bins, n_components)]
         Templates, which stay as they are.
-    max_iter : int
-        Iterations.
     n_threads : int, optional
         Threads; the result does not depend on it.
 
@@ -145,7 +141,7 @@ def activations_of(
     """
     starts = bands_of(V.shape[1], PER_OCTAVE)[:-1]
     data = np.add.reduceat(V, starts, axis=1)
-    return fit_on_bands(data, np.add.reduceat(W, starts, axis=0), max_iter, n_threads=n_threads)
+    return fit_on_bands(data, np.add.reduceat(W, starts, axis=0), MAX_ITER, n_threads=n_threads)
 
 
 def fit_on_bands(

@@ -21,7 +21,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from audiosep.methods._examples_bands import bands_of, pieces_of
+from audiosep.methods._examples_bands import (
+    N_POINTS,
+    bands_of,
+    log_ratios,
+    means_on_bands,
+    nearness,
+    pieces_of,
+)
 from audiosep.methods._examples_correction import changed, gradient_of_outputs
 from audiosep.methods._examples_correction import per_source as changes_from
 from audiosep.methods._examples_mixtures import Mixtures, shares_on_bands
@@ -55,7 +62,6 @@ AROUND = 15
 LOCAL_REACH = max(AROUND, *map(abs, (*OFFSETS, *SHARE_OFFSETS, *REGION_OFFSETS)))
 """Frames before and after that a place looks at."""
 
-_PLACES = 8
 _FLOOR, _MOST_LOG = 1e-3, 10.0
 _LEAST_SHARE = 1e-3
 _MOST_WEIGHT = 50.0
@@ -88,7 +94,7 @@ class Surroundings:
             np.square(s).mean(axis=0) * np.float32(g**2)
             for s, g in zip(sounds, levels, strict=True)
         ]
-        expected = _mean(np.stack(power), edges)
+        expected = means_on_bands(np.stack(power), edges)
         expected += np.float32(_QUIET) * expected.max() + np.float32(_TINY)
         return cls(edges=edges, expected=expected)
 
@@ -115,9 +121,9 @@ class Surroundings:
             band is, and what is expected there.
         """
         power = np.square(V)
-        energy = _mean(power, self.edges) / self.expected.sum(axis=0)
+        energy = means_on_bands(power, self.edges) / self.expected.sum(axis=0)
         beliefs = shares_on_bands(shares, power, self.edges)
-        levels, ratios = _log(energy), _ratios(beliefs)
+        levels, ratios = _log(energy), log_ratios(beliefs, _LEAST_SHARE)
         maps = _nearby(levels, OFFSETS, NEIGHBOURS)
         for ratio in ratios:
             maps += _nearby(ratio, SHARE_OFFSETS, SHARE_NEIGHBOURS)
@@ -127,12 +133,12 @@ class Surroundings:
         maps += self._wide(levels, REGION_OFFSETS)
         for ratio in ratios:
             maps += self._wide(ratio, (0,))
-        out = np.empty((len(maps) + _PLACES + len(shares), *levels.shape), dtype=np.float32)
+        out = np.empty((len(maps) + N_POINTS + len(shares), *levels.shape), dtype=np.float32)
         for row, values in zip(out, maps, strict=False):
             row[:] = values
-        out[len(maps) : len(maps) + _PLACES] = self._where()[:, np.newaxis]
+        out[len(maps) : len(maps) + N_POINTS] = nearness(self.n_bands).T[:, np.newaxis]
         usual = _log(self.expected / self.expected.sum(axis=0))
-        out[len(maps) + _PLACES :] = usual[:, np.newaxis]
+        out[len(maps) + N_POINTS :] = usual[:, np.newaxis]
         return out
 
     def _partials(self) -> list[npt.NDArray[np.intp]]:
@@ -149,12 +155,6 @@ class Surroundings:
         reach = (len(padded) - len(values)) // 2
         rows = [padded[reach + o : reach + o + len(values)] for o in offsets]
         return [row[:, [k]] for row in rows for k in range(REGIONS)]
-
-    def _where(self) -> _Matrix:
-        """How near each band is to some points of the spectrum: (_PLACES, n_bands)."""
-        points = np.linspace(0, self.n_bands - 1, _PLACES)[:, np.newaxis]
-        away = (np.arange(self.n_bands) - points) / (self.n_bands / _PLACES)
-        return np.exp(-0.5 * np.square(away)).astype(np.float32)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -282,19 +282,8 @@ def _samples(
     return inputs, before, truth, np.minimum(weights, np.float32(_MOST_WEIGHT))
 
 
-def _mean(values: _Matrix, edges: npt.NDArray[np.intp]) -> _Matrix:
-    summed = np.add.reduceat(values, edges[:-1], axis=-1)
-    return np.asarray(summed / np.diff(edges).astype(np.float32))
-
-
 def _log(values: _Matrix) -> _Matrix:
     return np.asarray(np.minimum(np.log(values + np.float32(_FLOOR)), np.float32(_MOST_LOG)))
-
-
-def _ratios(shares: _Matrix) -> list[_Matrix]:
-    """Logarithm of the share of each source; of two, that of the one to the other."""
-    logs = np.log(np.clip(shares, _LEAST_SHARE, 1.0))
-    return [logs[0] - logs[1]] if len(logs) == 2 else list(logs)
 
 
 def _padded(values: _Matrix, offsets: Sequence[int], neighbours: int) -> _Matrix:

@@ -1,4 +1,4 @@
-"""From a mixture and examples of its sources to masks: what `by-example` and `speech` share.
+"""From a mixture and examples of its sources to masks: what `by-example` does, but for the rest.
 
 The steps: bring the examples to the colour of their sources; fit the templates of all, which tells
 how loud each source is; mix the examples at these levels; train the dictionaries on these mixtures,

@@ -18,6 +18,8 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
+from audiosep.methods._examples_bands import N_POINTS, nearness
+
 __all__ = ["Evidence", "decision_directed", "noise_floor"]
 
 _Matrix = npt.NDArray[np.float32]
@@ -32,7 +34,6 @@ REGIONS = 12
 """Parts of the spectrum whose mean levels are told about the frame, and about those around it."""
 
 _REGION_OFFSETS_S = (-0.064, 0.0, 0.064)
-_PLACES = 8
 _SMOOTH_S = 0.08
 _SEARCH_S = 0.78
 _FLOOR = 1e-2
@@ -187,7 +188,7 @@ class Evidence:
                 out[:, column] = self.levels[rows, bands + step]
                 column += 1
         wide = [self.regions[frames + (reach + offset)] for offset in self.region_offsets]
-        for block in (self.points[frames, bands], *wide, _places(self.n_bands)[bands]):
+        for block in (self.points[frames, bands], *wide, nearness(self.n_bands)[bands]):
             out[:, column : column + block.shape[1]] = block
             column += block.shape[1]
         return out
@@ -196,16 +197,9 @@ class Evidence:
     def n_inputs(self) -> int:
         """How much is seen from one place."""
         near = len(self.offsets) * (2 * NEIGHBOURS + 1)
-        return int(near + self.points.shape[2] + len(self.region_offsets) * REGIONS + _PLACES)
+        return int(near + self.points.shape[2] + len(self.region_offsets) * REGIONS + N_POINTS)
 
 
 def _log(values: _Matrix) -> _Matrix:
     out = values + np.float32(_FLOOR)
     return np.asarray(np.log(out, out=out))
-
-
-def _places(n_bands: int) -> _Matrix:
-    """Where a band is: how near to each of some points of the spectrum."""
-    centres = np.linspace(0, n_bands - 1, _PLACES)
-    distances = (np.arange(n_bands)[:, np.newaxis] - centres) / (n_bands / _PLACES)
-    return np.exp(-0.5 * np.square(distances)).astype(np.float32)

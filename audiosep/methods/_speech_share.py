@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from audiosep.methods._examples_network import Network
+from audiosep.methods._examples_network import Network, train_network
 from audiosep.methods._speech_evidence import Evidence
 from audiosep.methods._speech_mixtures import LENGTH_S, Material
 
@@ -125,18 +125,23 @@ def train_share(
     inputs -= mean
     inputs /= spread
     network = Network((inputs.shape[1], *HIDDEN, 1), rng)
-    n_batches = len(inputs) // BATCH
-    n_steps, step = EPOCHS * n_batches, 0
-    for _ in range(EPOCHS):
-        order = rng.permutation(len(inputs))
-        for batch in np.split(order[: n_batches * BATCH], n_batches):
-            share = _logistic(network.forward(inputs[batch]))
-            error = weights[batch] * 2.0 * (share - targets[batch]) * share * (1.0 - share)
-            gradient = np.asarray(error / len(batch), dtype=np.float32)
-            rate = RATE * 0.5 * (1.0 + np.cos(np.pi * step / n_steps))
-            network.step(network.backward(gradient), rate)
-            step += 1
-        progress(0.4 + 0.6 * step / n_steps)
+
+    def gradient_at(at: npt.NDArray[np.intp]) -> _Matrix:
+        share = _logistic(network.forward(inputs[at]))
+        error = weights[at] * 2.0 * (share - targets[at]) * share * (1.0 - share)
+        return np.asarray(error / len(at), dtype=np.float32)
+
+    train_network(
+        network,
+        gradient_at,
+        len(inputs),
+        rng,
+        epochs=EPOCHS,
+        batch=BATCH,
+        rate=RATE,
+        progress=lambda done: progress(0.4 + 0.6 * done),
+    )
+    progress(1.0)
     return SpeechShare(network=network, mean=mean, spread=spread)
 
 

@@ -88,21 +88,6 @@ class Bands:
         sums: npt.NDArray[np.float32] = np.add.reduceat(V.T, self.starts, axis=1, dtype=np.float32)
         return sums.T
 
-    def expand(self, masks: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Give every bin the values of its band.
-
-        Parameters
-        ----------
-        masks : np.ndarray [shape=(n_sources, n_bands, n_frames)]
-            One map per source.
-
-        Returns
-        -------
-        np.ndarray [shape=(n_sources, 1, n_bins, n_frames), dtype=float32]
-            Frames-major in memory, as the spectrogram is.
-        """
-        return self.frames(masks, 0, masks.shape[-1]).swapaxes(2, 3)
-
     def expand_lazily(self, masks: npt.NDArray[np.float32]) -> LazyModels:
         """Give every bin the values of its band when they are asked for.
 

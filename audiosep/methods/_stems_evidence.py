@@ -78,21 +78,17 @@ class Evidence:
     kick_trust: float
 
 
-def low_peak(spectrogram: Spectrogram, top_hz: float = TOP_HZ) -> float:
-    """Largest magnitude in any channel, up to a frequency in Hz."""
-    return float(np.abs(_low_values(spectrogram, top_hz)).max())
+def low_peak(spectrogram: Spectrogram) -> float:
+    """Largest magnitude in any channel, up to `TOP_HZ`."""
+    return float(np.abs(_low_values(spectrogram)).max())
 
 
-def _low_values(
-    spectrogram: Spectrogram, top_hz: float
-) -> npt.NDArray[np.complexfloating[Any, Any]]:
-    n_bins = min(spectrogram.n_bins, max(1, round(top_hz / spectrogram.bin_hz)))
+def _low_values(spectrogram: Spectrogram) -> npt.NDArray[np.complexfloating[Any, Any]]:
+    n_bins = min(spectrogram.n_bins, max(1, round(TOP_HZ / spectrogram.bin_hz)))
     return np.ascontiguousarray(spectrogram.values[:, :n_bins].swapaxes(1, 2))
 
 
-def unpredicted(
-    spectrogram: Spectrogram, top_hz: float = TOP_HZ, least_peak: float = 0.0
-) -> _Matrix:
+def unpredicted(spectrogram: Spectrogram, least_peak: float = 0.0) -> _Matrix:
     """Share of the energy that steady tones do not explain, by their phase.
 
     A tone turns by the same angle from frame to frame: a bin is predicted from the two before it
@@ -103,19 +99,17 @@ def unpredicted(
     ----------
     spectrogram : Spectrogram
         Complex, all channels.
-    top_hz : float > 0
-        Bins above are not looked at.
     least_peak : float >= 0
         Peak of the whole recording, where this is a part of it.
 
     Returns
     -------
     np.ndarray [shape=(some n_bins, n_frames), dtype=float32]
-        In [0, 1], one half in silence; the lowest bins up to `top_hz`, frames-major.
+        In [0, 1], one half in silence; the lowest bins up to `TOP_HZ`, frames-major.
     """
     from scipy import ndimage
 
-    values = _low_values(spectrogram, top_hz)
+    values = _low_values(spectrogram)
     sizes = np.abs(values)
     peak = max(float(sizes.max()), least_peak)
     if peak <= 0.0:

@@ -19,7 +19,7 @@ from audiosep.methods._stems_width import Middle, find_middle
 from audiosep.methods.base import Learnt, MethodSettings
 from audiosep.types import Progress, Spectrogram, ignore_progress
 
-__all__ = ["BandFacts", "FramesTaken", "band_facts", "learn_band", "learn_stems"]
+__all__ = ["BandFacts", "FramesTaken", "learn_band", "learn_stems"]
 
 FramesTaken = Callable[[int, int], npt.NDArray[np.float32]]
 
@@ -71,19 +71,6 @@ def learn_band(spectrogram: Spectrogram, taken: FramesTaken | None = None) -> Ba
         low_peak=low_peak(spectrogram),
         middle=find_middle(spectrogram),
     )
-
-
-def band_facts(settings: MethodSettings) -> BandFacts | None:
-    """Return what was learnt, if anything was.
-
-    Raises
-    ------
-    TypeError
-        If it was learnt for another method.
-    """
-    if settings.learnt is None or isinstance(settings.learnt, BandFacts):
-        return settings.learnt
-    raise TypeError(f"{type(settings.learnt).__name__} is nothing that is learnt for stems")
 
 
 def learn_stems(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 
 from audiosep.dictionaries import Dictionary
 from audiosep.scores import Score
@@ -13,6 +13,7 @@ from audiosep.types import Progress, SourceModels, Spectrogram
 __all__ = ["Learner", "Learnt", "Listener", "Method", "MethodSettings", "Quality"]
 
 Quality = Literal["fast", "high"]
+_Facts = TypeVar("_Facts")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +75,18 @@ class MethodSettings:
     learnt: object | None = None
     start_s: float = 0.0
     margins: tuple[int, int] = (0, 0)
+
+    def learnt_as(self, kind: type[_Facts]) -> _Facts | None:
+        """What was learnt, if anything was.
+
+        Raises
+        ------
+        TypeError
+            If it was learnt for another method.
+        """
+        if self.learnt is None or isinstance(self.learnt, kind):
+            return self.learnt
+        raise TypeError(f"{type(self.learnt).__name__} is nothing that is learnt for this method")
 
 
 @dataclass(frozen=True, kw_only=True)

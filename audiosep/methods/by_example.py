@@ -80,7 +80,7 @@ def model_by_example(
         If the templates of an example are patches in time.
     """
     names = _names(settings)
-    facts = settings.learnt if isinstance(settings.learnt, ExampleFacts) else ExampleFacts()
+    facts = settings.learnt_as(ExampleFacts) or ExampleFacts()
     V, level = _at_level(spectrogram, facts.level)
     if level == 0.0 or not V.any():
         shape = (len(names), 1, spectrogram.n_bins, spectrogram.n_frames)

@@ -84,9 +84,10 @@ def model_components(
     ParameterError
         If there are fewer components than sources, or fewer than one source.
     """
-    if isinstance(settings.learnt, LearntComponents):
-        result = _activations(spectrogram, settings.learnt, settings, progress)
-        return _models(result, settings.learnt.grouping, ())
+    learnt = settings.learnt_as(LearntComponents)
+    if learnt is not None:
+        result = _activations(spectrogram, learnt, settings, progress)
+        return _models(result, learnt.grouping, ())
     result, grouping, notes = _components(spectrogram, settings, progress)
     return _models(result, grouping, notes)
 

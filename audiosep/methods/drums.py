@@ -55,11 +55,11 @@ def model_drums(
         If the dictionary holds spectra, not patches.
     """
     bands = Bands.of(spectrogram.n_bins, spectrogram.bin_hz)
-    levels = None
-    if isinstance(settings.learnt, LearntKit):
+    learnt, levels = settings.learnt_as(LearntKit), None
+    if learnt is not None:
         V = bands.pool(spectrogram.magnitude())
-        kit = play_kit(V, bands, settings.learnt, settings, progress)
-        levels = settings.learnt.levels
+        kit = play_kit(V, bands, learnt, settings, progress)
+        levels = learnt.levels
     else:
         kit = _heard(spectrogram, bands, settings, progress)
     return SourceModels(

@@ -75,7 +75,7 @@ def model_four_stems(
     SourceModels
         Masks: values in [0, 1] that sum to one, the same for all channels; and the melody.
     """
-    facts = _facts(settings)
+    facts = settings.learnt_as(SongFacts)
     known = None if facts is None else facts.voice
     voice = vocals_estimate(spectrogram, settings, _half(progress, 0.0), known)
     return _voice_first(spectrogram, voice, settings, _half(progress, 0.5))
@@ -134,12 +134,6 @@ def _learn_both(spectrogram: Spectrogram, known: VoiceFacts, estimate: VocalsEst
     return Learnt(facts=facts, notes=(*estimate.notes, describe(facts.band.low_band_db)))
 
 
-def _facts(settings: MethodSettings) -> SongFacts | None:
-    if settings.learnt is None or isinstance(settings.learnt, SongFacts):
-        return settings.learnt
-    raise TypeError(f"{type(settings.learnt).__name__} is nothing that is learnt for songs")
-
-
 def model_song(
     spectrogram: Spectrogram, settings: MethodSettings, progress: Progress = ignore_progress
 ) -> SourceModels:
@@ -155,7 +149,7 @@ def model_song(
     SourceModels
         Three or four masks; the notes say why.
     """
-    facts = _facts(settings)
+    facts = settings.learnt_as(SongFacts)
     if facts is not None and facts.voice is None:
         return _band_alone(spectrogram, replace(settings, learnt=facts.band), progress)
     known = None if facts is None else facts.voice
@@ -179,7 +173,7 @@ def _voice_first(
     settings: MethodSettings,
     progress: Progress,
 ) -> SourceModels:
-    facts = _facts(settings)
+    facts = settings.learnt_as(SongFacts)
     band = None if facts is None else facts.band
     estimate = estimate_masks(spectrogram, settings, progress, taken=voice.frames, facts=band)
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 import numpy as np
 
 from audiosep.methods._stems_ensemble import describe, estimate_masks
-from audiosep.methods._stems_learnt import band_facts, learn_stems
+from audiosep.methods._stems_learnt import BandFacts, learn_stems
 from audiosep.methods.base import MethodSettings
 from audiosep.types import Progress, SourceModels, Spectrogram, ignore_progress
 
@@ -45,7 +45,7 @@ def model_harmonic_percussive(
     SourceModels
         Masks: values in [0, 1] that sum to one, the same for all channels.
     """
-    facts = band_facts(settings)
+    facts = settings.learnt_as(BandFacts)
     estimate = estimate_masks(spectrogram, settings, progress, facts=facts)
     drums, bass, other = estimate.masks
     return SourceModels(

@@ -135,9 +135,10 @@ def _timed(
     score: Score, spectrogram: Spectrogram, V: _Matrix, settings: MethodSettings
 ) -> tuple[TimedScore, tuple[str, ...], tuple[str, ...]]:
     """The score in the time of what is modelled; notes and warnings."""
-    if isinstance(settings.learnt, TimedScore):
+    learnt = settings.learnt_as(TimedScore)
+    if learnt is not None:
         end_s = settings.start_s + spectrogram.n_samples / spectrogram.sr
-        return settings.learnt.between(settings.start_s, end_s), (), ()
+        return learnt.between(settings.start_s, end_s), (), ()
     alignment = align_notes(spectrogram, V, *pitched_notes(score))
     timed = TimedScore.of(score, alignment)
     return timed, alignment_notes(alignment), poor_alignment(alignment)

@@ -108,7 +108,7 @@ def model_speech(
     """
     told = _told(settings.examples)
     bands = Bands.of(spectrogram.n_bins, spectrogram.bin_hz)
-    facts = settings.learnt if isinstance(settings.learnt, SpeechFacts) else SpeechFacts()
+    facts = settings.learnt_as(SpeechFacts) or SpeechFacts()
     power, _ = _power(spectrogram, bands, facts.level)
     if not power.any():
         silence = np.zeros((2, 1, spectrogram.n_bins, spectrogram.n_frames), dtype=np.float32)

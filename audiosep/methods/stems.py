@@ -9,7 +9,7 @@ See ``docs/methods/stems.md`` for the equations and the measured quality.
 from __future__ import annotations
 
 from audiosep.methods._stems_ensemble import SOURCES, describe, estimate_masks
-from audiosep.methods._stems_learnt import band_facts, learn_stems
+from audiosep.methods._stems_learnt import BandFacts, learn_stems
 from audiosep.methods.base import MethodSettings
 from audiosep.types import Progress, SourceModels, Spectrogram, ignore_progress
 
@@ -45,7 +45,7 @@ def model_stems(
     ParameterError
         If fewer than three components are asked for, or a given dictionary lacks a kind of sound.
     """
-    facts = band_facts(settings)
+    facts = settings.learnt_as(BandFacts)
     estimate = estimate_masks(spectrogram, settings, progress, facts=facts)
     return SourceModels(
         models=estimate.bands.expand_lazily(estimate.masks),

@@ -81,8 +81,9 @@ def model_stereo(
         If there are fewer components than sources, or fewer than one source.
     """
     _check_channels(spectrogram)
-    if isinstance(settings.learnt, LearntPlaces):
-        return _chunk(spectrogram, settings.learnt, settings, progress)
+    learnt = settings.learnt_as(LearntPlaces)
+    if learnt is not None:
+        return _chunk(spectrogram, learnt, settings, progress)
     n_wanted = _wanted(settings)
     parts = Parts.of(spectrogram)
     if parts.peak == 0.0:

@@ -107,7 +107,7 @@ def model_vocals(
     SourceModels
         Masks: values in [0, 1] that sum to one, the same for all channels; and the melody.
     """
-    facts = _facts(settings)
+    facts = settings.learnt_as(VoiceFacts)
     estimate = vocals_estimate(spectrogram, settings, progress, facts)
 
     def frames(first: int, last: int) -> npt.NDArray[np.float32]:
@@ -121,12 +121,6 @@ def model_vocals(
         notes=estimate.notes if facts is None else (),
         melody=estimate.melody,
     )
-
-
-def _facts(settings: MethodSettings) -> VoiceFacts | None:
-    if settings.learnt is None or isinstance(settings.learnt, VoiceFacts):
-        return settings.learnt
-    raise TypeError(f"{type(settings.learnt).__name__} is nothing that is learnt for vocals")
 
 
 def learn_vocals(

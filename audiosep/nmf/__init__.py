@@ -85,14 +85,17 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> object:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'audiosep.nmf' has no attribute {name!r}")
-    from importlib import import_module
+# A type checker knows the names from above, and that there are no others.
+if not TYPE_CHECKING:
 
-    value: object = getattr(import_module(f"audiosep.nmf.{_HOMES[name]}"), name)
-    globals()[name] = value
-    return value
+    def __getattr__(name: str) -> object:
+        if name not in _HOMES:
+            raise AttributeError(f"module 'audiosep.nmf' has no attribute {name!r}")
+        from importlib import import_module
+
+        value: object = getattr(import_module(f"audiosep.nmf.{_HOMES[name]}"), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

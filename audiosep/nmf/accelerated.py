@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from audiosep.nmf import kernels
+from audiosep.nmf.momentum import WIDEST_RATIO, next_momentum
 from audiosep.nmf.problem import Problem
 from audiosep.nmf.updates import multiplicative
 from audiosep.types import FloatArray
@@ -17,9 +18,7 @@ __all__ = ["AcceleratedUpdate"]
 # Its arguments are checked by the compiler, not by the type checker.
 _EXTRAPOLATE: Any = kernels.extrapolate
 
-_MOST_MOMENTUM = 0.9
-_WIDEST = math.log(5.0)
-"""Logarithms of the ratios of two iterates are held within this before they are extrapolated."""
+_WIDEST = math.log(WIDEST_RATIO)
 
 
 class AcceleratedUpdate:
@@ -72,9 +71,7 @@ class AcceleratedUpdate:
             loss = self._plain.step()
         self._before, self._start = self._start, self._before
         self._last_loss = loss
-        following = (1.0 + math.sqrt(1.0 + 4.0 * self._t**2)) / 2.0
-        self._momentum = min((self._t - 1.0) / following, _MOST_MOMENTUM)
-        self._t = following
+        self._t, self._momentum = next_momentum(self._t)
         return loss
 
     def loss(self) -> float:

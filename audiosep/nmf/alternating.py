@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from audiosep.errors import ParameterError
 from audiosep.nmf import kernels
+from audiosep.nmf.momentum import moved_on, next_momentum
 from audiosep.threads import one_blas_thread, resolve_threads
 from audiosep.types import FloatArray, Progress, Stop
 
@@ -26,10 +27,6 @@ CHECK_EVERY = 10
 
 # Its arguments are checked by the compiler, not by the type checker.
 _MULTIPLY: Any = kernels.multiply
-
-_MOST_MOMENTUM = 0.9
-_RATIO_RANGE = (0.2, 5.0)
-"""Ratios of two iterates are held in this range before they are extrapolated."""
 
 
 class Model(Protocol):
@@ -83,7 +80,7 @@ class Extrapolated:
         now = tuple(x.copy() for x, _ in self.factors)
         if self._momentum > 0.0:
             for (x, free), before in zip(self.factors, self._before, strict=True):
-                _move_on(x, before, free, self._momentum)
+                x[...] = moved_on(x, before, self._momentum, free)
         loss = self._model.step()
         if loss > self._last_loss and self._momentum > 0.0:
             for (x, _), value in zip(self.factors, now, strict=True):
@@ -92,24 +89,12 @@ class Extrapolated:
             loss = self._model.step()
         self._before = now
         self._last_loss = loss
-        following = (1.0 + math.sqrt(1.0 + 4.0 * self._t**2)) / 2.0
-        self._momentum = min((self._t - 1.0) / following, _MOST_MOMENTUM)
-        self._t = following
+        self._t, self._momentum = next_momentum(self._t)
         return loss
 
     def loss(self) -> float:
         """That of the model."""
         return self._model.loss()
-
-
-def _move_on(
-    x: FloatArray, before: FloatArray, free: npt.NDArray[np.bool_], momentum: float
-) -> None:
-    moving = free & (before > 0)
-    ratio = np.divide(x, before, out=np.ones_like(x), where=moving)
-    np.clip(ratio, *_RATIO_RANGE, out=ratio)
-    moved = x * ratio ** x.dtype.type(momentum)
-    np.copyto(x, np.maximum(moved, x.dtype.type(kernels.FACTOR_FLOOR)), where=moving)
 
 
 def multiply(

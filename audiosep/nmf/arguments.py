@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from audiosep.errors import ParameterError
-from audiosep.nmf.checks import non_negative, plain_array
+from audiosep.nmf.checks import data_from, non_negative, plain_array
 from audiosep.nmf.initialize import STARTS
 from audiosep.nmf.levels import to_unit_level
 from audiosep.nmf.penalties import L1, L2, StrengthPenalty
@@ -68,11 +68,7 @@ class Arguments:
         weights: npt.ArrayLike | None,
     ) -> Arguments:
         """Check all arguments of :func:`audiosep.nmf.factorize`."""
-        matrix = non_negative("V", V, None)
-        dtype = matrix.dtype
-        if beta < 0.0:
-            # Powers of the model below -2 leave the range of float32.
-            matrix = matrix.astype(np.float64, copy=False)
+        matrix, dtype = data_from(V, beta)
         n_bins, n_frames = matrix.shape
         W0 = None if templates is None else non_negative("templates", templates, matrix.dtype)
         H0 = None if activations is None else non_negative("activations", activations, matrix.dtype)

@@ -10,9 +10,30 @@ import numpy.typing as npt
 from audiosep.errors import ParameterError
 from audiosep.types import FloatArray, whole_number
 
-__all__ = ["flags", "generator", "non_negative", "of_shape", "plain_array", "tolerance"]
+__all__ = [
+    "data_from",
+    "flags",
+    "generator",
+    "non_negative",
+    "of_shape",
+    "plain_array",
+    "tolerance",
+]
 
 _KINDS = {2: "matrix", 3: "array of three axes"}
+
+
+def data_from(V: npt.ArrayLike, beta: float, ndim: int = 2) -> tuple[FloatArray, np.dtype[Any]]:
+    """Return the data to work with, and the type that the result will have.
+
+    Raises
+    ------
+    ParameterError
+        As by :func:`non_negative`.
+    """
+    data = non_negative("V", V, None, ndim)
+    # Powers of the model below -2 leave the range of float32.
+    return (data.astype(np.float64, copy=False) if beta < 0.0 else data), data.dtype
 
 
 def non_negative(

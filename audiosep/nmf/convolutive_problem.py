@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from audiosep.errors import ParameterError
 from audiosep.nmf import convolutive_kernels as kernels
-from audiosep.nmf.checks import flags, non_negative, of_shape
+from audiosep.nmf.checks import data_from, flags, non_negative, of_shape
 from audiosep.types import FloatArray, whole_number
 
 __all__ = ["ConvolutiveProblem", "gathered", "lagged", "move_level"]
@@ -112,11 +112,7 @@ class ConvolutiveProblem:
         ParameterError
             If one of them does not fit.
         """
-        matrix = non_negative("V", V, None)
-        dtype = matrix.dtype
-        if beta < 0.0:
-            # Powers of the model below -2 leave the range of float32.
-            matrix = matrix.astype(np.float64, copy=False)
+        matrix, dtype = data_from(V, beta)
         n_bins, n_frames = matrix.shape
         K, T = n_components, n_taps
         if templates is not None:

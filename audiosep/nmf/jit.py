@@ -142,7 +142,7 @@ else:
         """Let this kernel use the widest vectors there are.
 
         Compilers hold back with 512 bits, because programs that use them now and then lose more
-        than they gain. The unrolled products do nothing else, and gain.
+        than they gain. Products of blocks do nothing else, and gain.
         """
 
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:

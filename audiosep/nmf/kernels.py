@@ -33,8 +33,7 @@ from audiosep.nmf.divergence_kernels import (
     loss_of_frame,
     ratios,
 )
-from audiosep.nmf.jit import kernel, wide_vectors
-from audiosep.nmf.small_kernels import EIGHT, FOUR, add_outer, back, kl_add_outer, kl_back, model
+from audiosep.nmf.jit import kernel
 
 __all__ = [
     "EUCLIDEAN",
@@ -51,7 +50,6 @@ __all__ = [
     "multiply_frames",
     "ratios",
     "slab_statistics",
-    "slab_step",
 ]
 
 
@@ -73,65 +71,11 @@ def tile_ratios(kind, beta, V, C, G, weighted, Q, with_loss, ratio, logs):
 
 
 @kernel
-def tile_model(W, h, C):
-    """``C = h W``, by hand where W was padded to EIGHT components (and h, C to FOUR frames)."""
-    if W.shape[0] == EIGHT:
-        for i in range(0, C.shape[0], FOUR):
-            model(W, h[i : i + FOUR], C[i : i + FOUR])
-    else:
-        np.dot(h, W, C)
-
-
-@kernel
-def tile_back(W, R, A):
-    """``A = R Wᵀ``, as in `tile_model`."""
-    if W.shape[0] == EIGHT:
-        for i in range(0, R.shape[0], 2):
-            back(W, R[i : i + 2], A[i : i + 2])
-    else:
-        np.dot(R, W.T, A)
-
-
-@kernel
 def add(B, T):
     """``B += T``; as an expression of arrays it takes seconds to compile."""
     for k in range(B.shape[0]):
         for j in range(B.shape[1]):
             B[k, j] += T[k, j]
-
-
-@kernel
-def tile_add_outer(h, R, T, B):
-    """``B += hᵀ R``, as in `tile_model`; T is scratch like B."""
-    if h.shape[1] == EIGHT:
-        for i in range(0, R.shape[0], FOUR):
-            add_outer(h[i : i + FOUR], R[i : i + FOUR], B)
-    else:
-        np.dot(h.T, R, T)
-        add(B, T)
-
-
-@kernel
-def padded(n):
-    """Frames of a tile of n frames after padding."""
-    return (n + FOUR - 1) // FOUR * FOUR
-
-
-@kernel
-def copy_frames(H, h):
-    """Copy H into the padded h."""
-    for i in range(H.shape[0]):
-        for k in range(H.shape[1]):
-            h[i, k] = H[i, k]
-
-
-@kernel
-def fill_up(V, last):
-    """Copy the frames after the last whole four, and fill up with silence."""
-    rest = V.shape[0] % FOUR
-    for i in range(FOUR):
-        for j in range(V.shape[1]):
-            last[i, j] = V[V.shape[0] - rest + i, j] if i < rest else last.dtype.type(0)
 
 
 @kernel
@@ -227,110 +171,13 @@ def extrapolate(x, before, free, momentum, widest, floor):
 
 
 @kernel
-def slab_step(
-    V, G, weighted, W, H, kind, beta, exponent, free, plus, minus, tile, with_loss, moves, B, E
-):
-    """One iteration on a slab: updates H in place, returns the divergence before it, if wanted.
-
-    Parameters (shapes): V (n, F); G (n, F) or empty; W (P, F), where P is EIGHT for up to eight
-    components (rows of zeros fill it up), and otherwise their number K; H (n, K); free (n, K) or
-    (1, K), 1 where an activation may move; plus, minus (n, K), (1, K) or empty, parts of a
-    penalty's gradient; moves: whether (templates, activations) move; B (P, F) receives Hᵀ R of
-    the updated H; E receives Hᵀ Q (P, F), or for Kullback-Leibler without weights the sums of H
-    (P, 1).
-    """
-    wide_vectors()
-    n_frames, n_bins = V.shape
-    P, K = W.shape[0], H.shape[1]
-    plain_kl = kind == KULLBACK_LEIBLER and not weighted
-    rows = padded(tile)
-    R_all = np.zeros((rows, n_bins), V.dtype)
-    Q_all = np.zeros((1 if plain_kl else rows, n_bins), V.dtype)
-    h_all = np.zeros((rows, P), V.dtype)
-    A_all = np.empty((rows, P), V.dtype)
-    D_all = np.empty((1 if plain_kl else rows, P), V.dtype)
-    T = np.empty((P, n_bins), V.dtype)
-    ratio = np.empty(n_bins, V.dtype)
-    logs = np.empty(n_bins, V.dtype)
-    floor = V.dtype.type(FACTOR_FLOOR)
-    model_floor = V.dtype.type(MODEL_FLOOR)
-    last = np.empty((FOUR, n_bins), V.dtype)
-    update_w, update_h = moves
-    if plain_kl:
-        for k in range(P):
-            D_all[0, k] = 0
-            for j in range(n_bins):
-                D_all[0, k] += W[k, j]
-    B[:] = 0
-    E[:] = 0
-    loss = 0.0
-    for first in range(0, n_frames, tile):
-        n = min(tile, n_frames - first)
-        m = padded(n) if P == EIGHT else n
-        part = slice(first, first + n)
-        v, hh = V[part], H[part]
-        g = G[part] if weighted else G
-        h, R, A = h_all[:m], R_all[:m], A_all[:m]
-        Q, D = (Q_all, D_all) if plain_kl else (Q_all[:m], D_all[:m])
-        h[n:] = 0  # and so are the model and the sums of the frames that fill up the tile
-        copy_frames(hh, h)
-        fused = plain_kl and P == EIGHT
-        if with_loss or not fused:
-            tile_model(W, h, R)
-            loss += tile_ratios(kind, beta, v, R, g, weighted, Q, with_loss, ratio, logs)
-        if update_h:
-            if with_loss or not fused:
-                tile_back(W, R, A)
-            else:
-                for i in range(0, n - n % FOUR, 2):
-                    kl_back(v[i : i + 2], W, h[i : i + 2], model_floor, A[i : i + 2])
-                if n % FOUR:
-                    fill_up(v, last)
-                    for i in range(0, FOUR, 2):
-                        j = m - FOUR + i
-                        kl_back(last[i : i + 2], W, h[j : j + 2], model_floor, A[j : j + 2])
-            if not plain_kl:
-                tile_back(W, Q, D)
-            multiply_frames(
-                hh,
-                A,
-                D,
-                free[part] if free.shape[0] > 1 else free,
-                plus[part] if plus.shape[0] > 1 else plus,
-                minus[part] if minus.shape[0] > 1 else minus,
-                exponent,
-                floor,
-            )
-        if update_w:
-            if update_h:
-                copy_frames(hh, h)
-            if fused:
-                for i in range(0, n - n % FOUR, FOUR):
-                    kl_add_outer(v[i : i + FOUR], W, h[i : i + FOUR], model_floor, B)
-                if n % FOUR:
-                    fill_up(v, last)
-                    kl_add_outer(last, W, h[m - FOUR : m], model_floor, B)
-            else:
-                if update_h:
-                    tile_model(W, h, R)
-                    tile_ratios(kind, beta, v, R, g, weighted, Q, False, ratio, logs)
-                tile_add_outer(h, R, T, B)
-            if plain_kl:
-                for i in range(n):
-                    for k in range(K):
-                        E[k, 0] += h[i, k]
-            else:
-                tile_add_outer(h, Q, T, E)
-    return loss
-
-
-@kernel
 def slab_statistics(V, G, weighted, W, H, kind, beta, tile, with_loss, wanted, A, D, B, E):
     """Sums over a slab at one point; returns its divergence if wanted.
 
-    Parameters (shapes): as for `slab_step`, with the components not padded; wanted: whether the
-    sums for (templates, activations) are; A (n, K) receives ``R Wᵀ``; D (n, K) ``Q Wᵀ``, not
-    touched for Kullback-Leibler without weights.
+    Parameters (shapes): V (n, F); G (n, F) or empty; W (K, F); H (n, K); wanted: whether the sums
+    for (templates, activations) are; A (n, K) receives ``R Wᵀ``; D (n, K) ``Q Wᵀ``, not touched
+    for Kullback-Leibler without weights; B (K, F) receives ``Hᵀ R``; E ``Hᵀ Q`` (K, F), or for
+    Kullback-Leibler without weights the sums of H (K, 1).
     """
     n_frames, n_bins = V.shape
     K = W.shape[0]

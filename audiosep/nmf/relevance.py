@@ -12,6 +12,7 @@ import numpy.typing as npt
 from audiosep.nmf.divergence import mm_exponent
 from audiosep.nmf.initialize import random_start
 from audiosep.nmf.kernels import FACTOR_FLOOR
+from audiosep.nmf.momentum import moved_on, next_momentum
 from audiosep.nmf.statistics import statistics
 from audiosep.types import FloatArray
 
@@ -25,9 +26,6 @@ _TOLERANCE, _QUIET = 1e-5, 10
 """No scale moved by more than this, relatively, in so many steps: single ones can be small."""
 _GONE = 1e-3
 """A component whose scale is this close to the floor, relatively, is switched off."""
-_MOST_MOMENTUM = 0.9
-_RATIO_RANGE = (0.2, 5.0)
-"""Ratios of two iterates are held in this range before they are extrapolated."""
 
 
 @dataclass(frozen=True)
@@ -133,8 +131,11 @@ def relevances(
         return _step(V, W, H, beta, dispersion, prior, n_components)
 
     for iteration in range(_ITERATIONS):
-        start = (W, H) if momentum == 0.0 else _extrapolated((W, H), before, momentum)
-        W_next, H_next, objective = step(*start)
+        if momentum == 0.0:
+            W_next, H_next, objective = step(W, H)
+        else:
+            further = (moved_on(x, b, momentum) for x, b in zip((W, H), before, strict=True))
+            W_next, H_next, objective = step(*further)
         if objective > last and momentum > 0.0:
             t = 1.0
             W_next, H_next, objective = step(W, H)
@@ -145,7 +146,7 @@ def relevances(
         before = _only(stays, W, H)
         W, H = _only(stays, W_next, H_next)
         scales = following[stays]
-        t, momentum = _next_momentum(t)
+        t, momentum = next_momentum(t)
         progress((iteration + 1) / _ITERATIONS)
         quiet = quiet + 1 if change < _TOLERANCE else 0
         if quiet == _QUIET or not len(scales):
@@ -168,25 +169,6 @@ def _step(
     gone = n_components - len(scales)
     logs = float(np.log(scales).sum()) + gone * math.log(prior.floor)
     return W_next, H_next, loss + dispersion * prior.c * logs
-
-
-def _next_momentum(t: float) -> tuple[float, float]:
-    """Nesterov's number that follows `t`, and the weight of the extrapolation at it."""
-    following = (1.0 + math.sqrt(1.0 + 4.0 * t**2)) / 2.0
-    return following, min((t - 1.0) / following, _MOST_MOMENTUM)
-
-
-def _extrapolated(
-    now: tuple[FloatArray, FloatArray], before: tuple[FloatArray, FloatArray], momentum: float
-) -> tuple[FloatArray, FloatArray]:
-    """Both factors moved on the way they came, in the logarithmic domain."""
-
-    def moved(x: FloatArray, past: FloatArray) -> FloatArray:
-        ratio = np.clip(x / past, *_RATIO_RANGE)
-        further: FloatArray = np.maximum(x * ratio ** x.dtype.type(momentum), FACTOR_FLOOR)
-        return further.astype(x.dtype, copy=False)
-
-    return moved(now[0], before[0]), moved(now[1], before[1])
 
 
 def _only(

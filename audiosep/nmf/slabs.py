@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-__all__ = ["Slabs"]
+__all__ = ["FRAMES_TOGETHER", "Slabs"]
 
 _MAX_SLABS = 16
 _TILE_ENTRIES = 1 << 17
@@ -18,6 +18,8 @@ _SMALL_PRODUCT = 1_000_000
 BLAS that NumPy and SciPy come with: faster at about 16 components, as long as there are some
 frames to work on together."""
 _FEWEST_FRAMES = 24
+FRAMES_TOGETHER = 32
+"""Frames that `slab_kernels` works on together: only the last slab may end within them."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,9 @@ class Slabs:
         if _FEWEST_FRAMES <= small < tile:
             tile = small // 8 * 8
         n_slabs = int(min(_MAX_SLABS, max(1, n_frames // (2 * tile))))
-        bounds = [round(i * n_frames / n_slabs) for i in range(n_slabs + 1)]
+        borders = (i * n_frames // n_slabs for i in range(n_slabs))
+        bounds = [border // FRAMES_TOGETHER * FRAMES_TOGETHER for border in borders]
+        bounds.append(n_frames)
         return cls(tuple(slice(first, last) for first, last in pairwise(bounds)), tile)
 
     def map(

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from audiosep.errors import ParameterError
 from audiosep.nmf.alternating import improve, multiply, solver_from, workers
-from audiosep.nmf.checks import flags, generator, non_negative, of_shape, tolerance
+from audiosep.nmf.checks import data_from, flags, generator, non_negative, of_shape, tolerance
 from audiosep.nmf.divergence import beta_from, mm_exponent
 from audiosep.nmf.levels import absolute, to_unit_level
 from audiosep.nmf.statistics import Sums, statistics
@@ -307,11 +307,7 @@ class _Problem:
         fixed: tuple[bool | npt.ArrayLike, ...],
         weights: npt.ArrayLike | None,
     ) -> _Problem:
-        data = non_negative("V", V, None, 3)
-        dtype = data.dtype
-        if beta < 0.0:
-            # Powers of the model below -2 leave the range of float32.
-            data = data.astype(np.float64, copy=False)
+        data, dtype = data_from(V, beta, 3)
         n_channels, n_bins, n_frames = data.shape
         names = "gains", "templates", "activations"
         K = n_components

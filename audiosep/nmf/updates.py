@@ -11,16 +11,17 @@ import numpy.typing as npt
 
 from audiosep.nmf import kernels
 from audiosep.nmf.divergence import mm_powers
+from audiosep.nmf.panels import Panels
 from audiosep.nmf.problem import Penalty, Problem
+from audiosep.nmf.slab_kernels import slab_step
 from audiosep.nmf.slabs import Slabs
-from audiosep.nmf.small_kernels import EIGHT
-from audiosep.nmf.statistics import KINDS, statistics
+from audiosep.nmf.statistics import KINDS
 from audiosep.types import FloatArray
 
 __all__ = ["GramUpdate", "MultiplicativeUpdate", "multiplicative"]
 
 # Their arguments are checked by the compiler, not by the type checker.
-_SLAB_STEP: Any = kernels.slab_step
+_SLAB_STEP: Any = slab_step
 _MULTIPLY: Any = kernels.multiply
 _MULTIPLY_FRAMES: Any = kernels.multiply_frames
 
@@ -99,6 +100,13 @@ class MultiplicativeUpdate:
             problem.free_w.all(axis=1), problem.free_h.all(axis=0)
         )
         self._slabs = Slabs.of(V.shape[0], V.shape[1], len(W))
+        self._panels = Panels(
+            len(W),
+            V.shape[1],
+            V.dtype,
+            len(self._slabs.parts),
+            same_below=problem.beta == 1.0 and problem.weights is None,
+        )
         self.hold_levels()
 
     def step(self, with_loss: bool = True) -> float:
@@ -117,18 +125,10 @@ class MultiplicativeUpdate:
 
     def loss(self) -> float:
         """The objective as it is now."""
-        problem = self._problem
-        sums = statistics(
-            problem.V,
-            self.W,
-            self.H,
-            problem.beta,
-            weights=problem.weights,
-            for_h=False,
-            for_w=False,
-            pool=problem.pool,
-        )
-        return self._penalty() + sums.loss
+        nothing = np.empty((0, len(self.W)), self._dtype)
+        self._panels.fill(self.W)
+        divergence = self._over_slabs(nothing, nothing, with_loss=True, moves=(False, False))
+        return self._penalty() + divergence
 
     def hold_levels(self) -> FloatArray:
         """Move levels (n_components,) of the held factor into the other, and return them.
@@ -156,17 +156,17 @@ class MultiplicativeUpdate:
         self, plus: FloatArray, minus: FloatArray, with_loss: bool
     ) -> tuple[float, FloatArray, FloatArray]:
         """Update H; return the divergence before, and the sums Hᵀ R and Hᵀ Q that W needs."""
-        problem, K = self._problem, len(self.W)
+        panels, moves = self._panels, (self._updates_w, self._updates_h)
+        panels.fill(self.W)
+        loss = self._over_slabs(plus, minus, with_loss, moves)
+        return loss, *panels.sums()
+
+    def _over_slabs(
+        self, plus: FloatArray, minus: FloatArray, with_loss: bool, moves: tuple[bool, bool]
+    ) -> float:
+        problem, panels = self._problem, self._panels
         V, G = problem.V, problem.weights
         kind = KINDS.get(problem.beta, kernels.GENERAL)
-        plain_kl = kind == kernels.KULLBACK_LEIBLER and G is None
-        n, n_bins = len(self._slabs.parts), V.shape[1]
-        W = self.W
-        if K <= EIGHT:  # see `small_kernels`
-            W = np.zeros((EIGHT, n_bins), V.dtype)
-            W[:K] = self.W
-        B = np.empty((n, len(W), n_bins), V.dtype)
-        E = np.empty((n, len(W), 1 if plain_kl else n_bins), V.dtype)
         unweighted = np.zeros((1, 1), V.dtype)
 
         def work(index: int, part: slice) -> float:
@@ -174,7 +174,9 @@ class MultiplicativeUpdate:
                 V[part],
                 unweighted if G is None else G[part],
                 G is not None,
-                W,
+                panels.rows,
+                panels.columns,
+                panels.totals,
                 self.H[part],
                 kind,
                 problem.beta,
@@ -182,16 +184,15 @@ class MultiplicativeUpdate:
                 _rows(problem.free_h, part),
                 _rows(plus, part),
                 _rows(minus, part),
-                self._slabs.tile,
                 with_loss,
-                (self._updates_w, self._updates_h),
-                B[index],
-                E[index],
+                moves,
+                panels.above[index],
+                panels.below[index],
             )
             return loss
 
-        loss = sum(self._slabs.map(work, problem.pool))
-        return loss, B[:, :K].sum(axis=0), E[:, :K].sum(axis=0)
+        divergence: float = sum(self._slabs.map(work, problem.pool))
+        return divergence
 
     def _parts_h(self) -> tuple[FloatArray, FloatArray]:
         """Parts of the penalties' gradient for H, frames-major; empty where there is none."""

@@ -20,12 +20,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from audiosep.errors import OutputError, UsageError
-from audiosep.io.compressed import bitrates_for, listening_channels, listening_rate, mp3_of
+from audiosep.io.compressed import listening_bitrates, mp3_of
 from audiosep.io.naming import display
 from audiosep.plots.backend import check_matplotlib
 from audiosep.plots.spectrograms import COLOURS
 from audiosep.report.pictures import RANGE_DB, Picture, draw
-from audiosep.report.texts import length_of, level_of, name_of, rate_of
+from audiosep.report.texts import in_markup, length_of, level_of, name_of, rate_of
 from audiosep.threads import resolve_threads
 from audiosep.types import Audio, Factorization
 
@@ -36,9 +36,6 @@ __all__ = ["MOST_BYTES", "html_of_audio", "html_of_factorization", "html_of_sepa
 
 MOST_BYTES = 4_800_000
 """What is shown of one value may take so much of a notebook's file."""
-
-_BEST_KBPS, _LEAST_KBPS = 96, 32
-"""Of each channel, as far as MP3 has it at the rate."""
 
 _SOUND_S = 240.0
 """Of all players together: to encode much more would keep people waiting for a look."""
@@ -106,12 +103,12 @@ def html_of_separation(separation: Separation) -> str:
         for (name, stem), picture in zip(stems, pictures, strict=False)
     ]
     path = record.get("input", {}).get("path")
-    title = f"<strong>{_text(name_of(path, Path('x')))}</strong>: " if path else ""
+    title = f"<strong>{in_markup(name_of(path, Path('x')))}</strong>: " if path else ""
     preset, method = record.get("preset"), record.get("method")
     recipe = f"; preset {preset}" + (f" (method {method})" if method != preset else "")
     sentences = [*record.get("warnings", []), *record.get("notes", [])]
     return _page(
-        [title + _facts(mixture) + (_text(recipe) if preset else "")],
+        [title + _facts(mixture) + (in_markup(recipe) if preset else "")],
         tracks,
         [remark, *sentences],
         _components_behind(separation),
@@ -143,8 +140,8 @@ def html_of_factorization(factorization: Factorization) -> str:
     try:
         below = _components(factorization)
     except UsageError as error:
-        below = f"<p>{_text(str(error))}</p>"
-    return _block([f"<p>{_text(facts)}</p>", below])
+        below = f"<p>{in_markup(str(error))}</p>"
+    return _block([f"<p>{in_markup(facts)}</p>", below])
 
 
 def _components(factorization: Factorization, **settings: Any) -> str:
@@ -182,12 +179,12 @@ def _page(
     sounds, heard = _sounds([track.audio for track in tracks], left)
     for track, image, sound in zip(tracks, images, sounds, strict=True):
         level = level_of(_decibels(track.audio.peak))
-        name = f"<strong>{_text(track.name)}</strong> " if track.name else ""
+        name = f"<strong>{in_markup(track.name)}</strong> " if track.name else ""
         parts.append(
             '<div style="margin:0 0 0.8em">'
             f"<div>{name}peak {level}</div>{image}{_player(track, sound)}</div>"
         )
-    items = "".join(f"<li>{_text(remark)}</li>" for remark in (*heard, *remarks) if remark)
+    items = "".join(f"<li>{in_markup(remark)}</li>" for remark in (*heard, *remarks) if remark)
     return _block([*parts, below, f"<ul>{items}</ul>" if items else ""])
 
 
@@ -196,12 +193,7 @@ def _block(parts: Sequence[str]) -> str:
 
 
 def _facts(audio: Audio) -> str:
-    return _text(f"{length_of(audio.duration)}, {rate_of(audio.sr, audio.n_channels)}")
-
-
-def _text(text: str) -> str:
-    """Text of any origin: nothing in it is markup, and its direction stays its own."""
-    return f"<bdi>{escape(display(text))}</bdi>"
+    return in_markup(f"{length_of(audio.duration)}, {rate_of(audio.sr, audio.n_channels)}")
 
 
 def _decibels(peak: float) -> float | None:
@@ -265,12 +257,10 @@ def _player(track: _Track, sound: bytes | None) -> str:
 def _sounds(tracks: Sequence[Audio], n_bytes: float) -> tuple[list[bytes | None], list[str]]:
     """Encode recordings of one length into so many bytes of base64, and say what was left out."""
     first, remarks = tracks[0], []
-    channels = listening_channels(first.n_channels)
     most = n_bytes / _BASE64 / len(tracks)
-    rates = [r for r in bitrates_for(listening_rate(first.sr)) if r <= _BEST_KBPS * channels]
-    least = min(_LEAST_KBPS * channels, rates[-1])
+    rates = listening_bitrates(first.sr, first.n_channels)
     longest_s = min(
-        max(_SHORTEST_S, _SOUND_S / len(tracks)), max(1.0, most / (125 * least) - _DELAY_S)
+        max(_SHORTEST_S, _SOUND_S / len(tracks)), max(1.0, most / (125 * rates[0]) - _DELAY_S)
     )
     parts = list(tracks)
     if first.duration > longest_s:
@@ -284,7 +274,7 @@ def _sounds(tracks: Sequence[Audio], n_bytes: float) -> tuple[list[bytes | None]
             "report' to hear them together."
         )
     room = most / 125 / (parts[0].duration + _DELAY_S)
-    kbps = max([least, *(rate for rate in rates if rate <= room)])
+    kbps = max([rates[0], *(rate for rate in rates if rate <= room)])
     if first.n_channels > 2:
         remarks.append(f"The players fold {first.n_channels} channels into one.")
     peak = max(track.peak for track in parts)

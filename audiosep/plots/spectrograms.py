@@ -275,6 +275,11 @@ def steps_from(n_bins: int, sr: int | None, n_fft: int | None, hop_length: int |
     Returns
     -------
     Steps
+
+    Raises
+    ------
+    UsageError
+        If there are other steps than bins and frames, but no rate, or one of them cannot be.
     """
     if sr is None:
         if n_fft is not None or hop_length is not None:

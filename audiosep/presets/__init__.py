@@ -28,6 +28,8 @@ class Preset:
         Which method models the sources.
     stems : str
         What comes out, in words.
+    names : tuple of str
+        Every name that a stem of it may have; none where the recording or what is told decides.
     mask_exponent : float
         Exponent of the masks.
     n_sources : int
@@ -61,6 +63,7 @@ class Preset:
     n_sources: int
     n_sources_free: bool
     window_s: float
+    names: tuple[str, ...] = ()
     most_sources: int = 0
     dictionary: str = ""
     fewest_components: int = 1
@@ -93,7 +96,8 @@ def load_preset(name: str) -> Preset:
     if name not in preset_names():
         raise UsageError(f"unknown preset {name!r}; there are {', '.join(preset_names())}.")
     text = (files(__package__) / f"{name}.toml").read_text(encoding="utf-8")
-    return Preset(name=name, **tomllib.loads(text))
+    recipe = tomllib.loads(text)
+    return Preset(name=name, **recipe | {"names": tuple(recipe.get("names", ()))})
 
 
 def preset_for(name: str, *, examples: bool, score: bool) -> str:

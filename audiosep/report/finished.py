@@ -16,7 +16,7 @@ from audiosep.errors import InputError
 from audiosep.io.header import info, sha256_of
 from audiosep.io.naming import display
 from audiosep.io.tapes import FileTape
-from audiosep.save import RECORD_NAME, read_record
+from audiosep.records import RECORD_NAME, finished_record, is_own_file
 
 __all__ = ["Finished", "StemFile", "open_finished", "record_digest"]
 
@@ -138,12 +138,7 @@ def open_finished(place: Path) -> Finished:
         If there is no record, it is not of the shape that this version writes, or a file that it
         names is missing, changed or no sound.
     """
-    record = read_record(place)
-    if record is None:
-        raise InputError(
-            f"{display(place)} holds no finished separation: it has no {RECORD_NAME} that can be "
-            "read; name a folder that 'audiosep split' made."
-        )
+    record = finished_record(place)
     try:
         stems = tuple(_stem(name, entry) for name, entry in record["stems"].items())
         about = record["input"]
@@ -178,9 +173,7 @@ def open_finished(place: Path) -> Finished:
 
 def _stem(name: str, entry: dict[str, Any]) -> StemFile:
     file, sha256 = entry["file"], entry["sha256"]
-    if not isinstance(file, str) or not 0 < len(file) < 256:
-        raise ValueError
-    if Path(file).name != file or file == "..":
+    if not is_own_file(file):
         raise ValueError
     if not isinstance(sha256, str):
         raise TypeError
@@ -232,7 +225,7 @@ def _check_rest(record: dict[str, Any]) -> str:
         raise ValueError
     for name, entry in record.get("files", {}).items():
         # Whoever copies them must not be led out of the folder.
-        if Path(name).name != name or name in ("", "..", RECORD_NAME) or "\0" in name:
+        if not is_own_file(name) or name == RECORD_NAME:
             raise ValueError
         if not isinstance(entry["sha256"], str):
             raise TypeError

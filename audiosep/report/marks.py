@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from audiosep.records import read_record
 from audiosep.report.finished import record_digest
-from audiosep.save import read_record
 
 __all__ = ["MARK", "REPORT_NAME", "is_current", "is_report"]
 

@@ -12,13 +12,12 @@ from string import Template
 from typing import Any
 
 from audiosep._version import __version__
-from audiosep.io.naming import display
 from audiosep.report.command import command_of
 from audiosep.report.components import Components
 from audiosep.report.finished import Finished
 from audiosep.report.loss_curve import loss_curve
 from audiosep.report.marks import MARK
-from audiosep.report.texts import length_of, level_of, name_of, rate_of
+from audiosep.report.texts import in_markup, length_of, level_of, name_of, rate_of
 
 __all__ = ["page_of"]
 
@@ -63,7 +62,7 @@ def page_of(
         mark=MARK + finished.digest,
         policy=escape(_policy(style, scripts.values(), nonce)),
         style=style,
-        title=_text(name),
+        title=in_markup(name),
         summary=_summary(finished),
         warnings=_listed(record.get("warnings", []), "warnings"),
         remarks=_listed(remarks, "remarks"),
@@ -73,10 +72,10 @@ def page_of(
         losses=loss_curve(
             [float(loss) for loss in record.get("losses", [])], record.get("stop"), record["method"]
         ),
-        command=_text(command),
-        remark=f"<p>{_text(remark)}</p>" if remark else "",
+        command=in_markup(command),
+        remark=f"<p>{in_markup(remark)}</p>" if remark else "",
         files=_files(finished),
-        version=_text(__version__),
+        version=in_markup(__version__),
         data=_json({**data, "nonce": nonce}),
         sounds="\n".join(_sound(index, sound) for index, sound in enumerate(sounds)),
         licence=_asset("wavesurfer.LICENSE.txt").replace("--", "- -"),
@@ -120,15 +119,10 @@ def _sound(index: int, sound: bytes) -> str:
     return f'<script type="application/octet-stream" id="sound-{index}">{text}</script>'
 
 
-def _text(text: str) -> str:
-    """Text of any origin: nothing in it is markup, and its direction stays its own."""
-    return f"<bdi>{escape(display(text))}</bdi>"
-
-
 def _listed(sentences: Sequence[str], kind: str) -> str:
     if not sentences:
         return ""
-    items = "".join(f"<li>{_text(sentence)}</li>" for sentence in sentences)
+    items = "".join(f"<li>{in_markup(sentence)}</li>" for sentence in sentences)
     return f'<ul class="{kind}">{items}</ul>'
 
 
@@ -145,7 +139,7 @@ def _summary(finished: Finished) -> str:
         "Separated by": f"audiosep {record['audiosep']}",
     }
     return "".join(
-        f"<div><dt>{key}</dt><dd>{_text(value)}</dd></div>" for key, value in facts.items()
+        f"<div><dt>{key}</dt><dd>{in_markup(value)}</dd></div>" for key, value in facts.items()
     )
 
 
@@ -159,7 +153,7 @@ def _null_test(null: float | None) -> str:
 
 def _components(components: Components) -> str:
     if components.problem:
-        return _section("components", "Components", f"<p>{_text(components.problem)}</p>")
+        return _section("components", "Components", f"<p>{in_markup(components.problem)}</p>")
     if not components.pictures:
         return ""
     shown = len(components.pictures)
@@ -189,8 +183,8 @@ def _files(finished: Finished) -> str:
     source = str(about.get("path") or "(an array)"), "recording", "", "", str(about.get("sha256"))
     cells = "".join(
         "<tr>"
-        f'<th scope="row">{_text(file)}</th><td>{_text(what)}</td>'
-        f"<td>{peak}</td><td>{rms}</td><td><code>{_text(digest)}</code></td></tr>"
+        f'<th scope="row">{in_markup(file)}</th><td>{in_markup(what)}</td>'
+        f"<td>{peak}</td><td>{rms}</td><td><code>{in_markup(digest)}</code></td></tr>"
         for file, what, peak, rms, digest in [source, *rows]
     )
     head = "".join(

@@ -50,7 +50,7 @@ class Picture:
     spectrogram: Bytes
 
 
-def log_rows(sr: int, n_fft: int, n_rows: int = ROWS) -> npt.NDArray[np.float32]:
+def log_rows(sr: int, n_fft: int) -> npt.NDArray[np.float32]:
     """Weights that take the bins of a transform to rows on a logarithmic scale.
 
     Parameters
@@ -59,18 +59,17 @@ def log_rows(sr: int, n_fft: int, n_rows: int = ROWS) -> npt.NDArray[np.float32]
         Sample rate in Hz.
     n_fft : int
         Length of the transform.
-    n_rows : int
-        How many, from `LOWEST_HZ` (or a fourth of the rate, where that is less) to half the rate.
 
     Returns
     -------
-    np.ndarray [shape=(n_rows, 1 + n_fft // 2), dtype=float32]
-        Each row sums to one: a triangle between its neighbours, at least as wide as to reach the
+    np.ndarray [shape=(ROWS, 1 + n_fft // 2), dtype=float32]
+        From `LOWEST_HZ` (or a fourth of the rate, where that is less) to half the rate. Each row
+        sums to one: a triangle between its neighbours, at least as wide as to reach the
         two bins around its centre.
     """
     bins_hz = np.fft.rfftfreq(n_fft, 1.0 / sr)
     lowest = min(LOWEST_HZ, sr / 4)
-    edges = np.geomspace(lowest, sr / 2, n_rows)
+    edges = np.geomspace(lowest, sr / 2, ROWS)
     ratio = edges[1] / edges[0]
     centre = edges[:, None]
     # Beyond the upper end there is nothing; the triangle of the last row ends there.
@@ -100,13 +99,15 @@ def draw(tapes: Sequence[Tape]) -> tuple[list[Picture], Picture]:
     n_samples, sr = tapes[0].n_samples, tapes[0].sr
     n_columns = max(1, min(COLUMNS, _MOST_COLUMNS // n_tracks, n_samples // _LEAST_COLUMN))
     easel = _Easel(sr=sr, n_samples=n_samples, n_columns=n_columns, n_tracks=n_tracks)
+    # Squares of what float files may hold are beyond float32; powers of two round nothing.
+    scale = np.float32(2.0 ** -max(0, np.frexp(max(tape.peak for tape in tapes))[1]))
     for first in range(0, n_samples, _BLOCK_SAMPLES):
         last = min(first + _BLOCK_SAMPLES, n_samples)
         # What the transforms around the ends of the block see, too.
         low, high = max(0, first - easel.reach), min(n_samples, last + easel.reach)
         total = np.zeros((tapes[0].n_channels, high - low), dtype=np.float32)
         for index, tape in enumerate(tapes):
-            part = tape.part(low, high).samples
+            part = tape.part(low, high).samples * scale
             total += part
             easel.add(index, part, low, first, last)
         easel.add(n_tracks - 1, total, low, first, last)

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from html import escape
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-__all__ = ["length_of", "level_of", "name_of", "rate_of"]
+from audiosep.io.naming import display
+
+__all__ = ["in_markup", "length_of", "level_of", "name_of", "rate_of"]
+
+
+def in_markup(text: str) -> str:
+    """Text of any origin in HTML: nothing in it is markup, and its direction stays its own."""
+    return f"<bdi>{escape(display(text))}</bdi>"
 
 
 def name_of(path: str | None, place: Path) -> str:

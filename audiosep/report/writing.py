@@ -6,7 +6,6 @@ import base64
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from audiosep.errors import OutputError, RefusedError
-from audiosep.io.compressed import bitrates_for, listening_channels, listening_rate, mp3_of
+from audiosep.io.compressed import listening_bitrates, listening_rate, mp3_of
 from audiosep.io.naming import display
-from audiosep.io.placing import why
+from audiosep.io.single_file import replace_file
 from audiosep.report.components import Components, components_of
 from audiosep.report.finished import Finished, open_finished
 from audiosep.report.marks import REPORT_NAME, is_report
@@ -31,9 +30,6 @@ __all__ = ["Report", "write_report"]
 _LONGEST_EMBEDDED_S = 600.0
 _SOUND_BYTES = 16_000_000
 """What all sounds in a page may take; as base64 it is a third more."""
-
-_BEST_KBPS, _LEAST_KBPS = 96, 32
-"""Of each channel, as far as MP3 has it at the rate."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,7 +132,7 @@ audiosep.json that can be read; name a folder that 'audiosep split' made.
         "components": list(_components(components)),
     }
     content = page_of(finished, data, sounds, components, remarks).encode()
-    _write(target, content)
+    replace_file(target, content)
     return Report(path=target, n_bytes=len(content), linked=kbps is None)
 
 
@@ -154,11 +150,9 @@ def _bitrate(finished: Finished) -> int | None:
     """Bit rate with which all stems fit into a page; None where there is none."""
     if finished.duration > _LONGEST_EMBEDDED_S:
         return None
-    channels = listening_channels(finished.n_channels)
     seconds = max(1.0, finished.duration) * len(finished.stems)
-    rates = [r for r in bitrates_for(listening_rate(finished.sr)) if r <= _BEST_KBPS * channels]
-    least = min(_LEAST_KBPS * channels, rates[-1])
-    fitting = [r for r in rates if r >= least and 125 * r * seconds <= _SOUND_BYTES]
+    rates = listening_bitrates(finished.sr, finished.n_channels)
+    fitting = [rate for rate in rates if 125 * rate * seconds <= _SOUND_BYTES]
     return fitting[-1] if fitting else None
 
 
@@ -219,19 +213,3 @@ def _components(components: Components) -> Iterator[dict[str, Any]]:
 
 def _base64(values: npt.NDArray[np.uint8]) -> str:
     return base64.b64encode(values.tobytes()).decode("ascii")
-
-
-def _write(target: Path, content: bytes) -> None:
-    """Write a file beside its place, then move it there."""
-    partial = target.with_name(f".{target.name}.part{os.getpid()}")
-    try:
-        with partial.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, target)
-    except (OSError, ValueError) as error:
-        raise OutputError(f"cannot write {display(target)}: {why(error)}.") from None
-    finally:
-        with suppress(OSError, ValueError):
-            partial.unlink(missing_ok=True)

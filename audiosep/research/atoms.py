@@ -25,13 +25,14 @@ from audiosep.factorization_files import (
 from audiosep.io.placing import beside, move_run
 from audiosep.io.stem_files import write_stem
 from audiosep.io.tables import write_arrays, write_table
+from audiosep.io.writing import DEEPEST_NULL_DB
 from audiosep.loading import load_mixture
 from audiosep.memory import Work
 from audiosep.nmf.divergence import beta_from
+from audiosep.records import RECORD_NAME, digest_of, read_record, recorded_files, write_record
 from audiosep.research.component_facts import component_names, describe_components
 from audiosep.research.filtering import filter_channels
 from audiosep.research.separated import level_of
-from audiosep.save import RECORD_NAME, digest_of, read_record, recorded_files, write_record
 from audiosep.threads import one_blas_thread, resolve_threads
 from audiosep.transform import WINDOW_S, stft
 from audiosep.types import (
@@ -53,8 +54,6 @@ _TINY = 1e-36
 
 _WORKING_STEMS = 4
 """Recordings' worth of memory that filtering one component takes."""
-
-_DEEPEST_NULL_DB = -300.0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -236,7 +235,7 @@ class Atoms:
             entries[name] = {"file": file, "sha256": digest, **level_of(values, 1.0)}
         progress("render", 1.0)
         left = max(float(rest.max()), -float(rest.min())) / max(1.0, self.mixture.peak)
-        depth = max(left, 10 ** (_DEEPEST_NULL_DB / 20))
+        depth = max(left, 10 ** (DEEPEST_NULL_DB / 20))
         return entries, round(20 * float(np.log10(depth)), 1)
 
     def __iter__(self) -> Iterator[Audio]:

@@ -32,6 +32,7 @@ from audiosep.io.naming import display
 from audiosep.io.placing import beside, move_run
 from audiosep.io.stem_files import fits_range, full_scale
 from audiosep.labels import folded
+from audiosep.records import RECORD_NAME, digest_of, write_record
 from audiosep.research.filtering import filter_channels
 from audiosep.research.painted_grid import WINDOW, Grid, boxes_of
 from audiosep.research.painted_regions import MAX_REGIONS, PaintedRegion
@@ -51,7 +52,6 @@ from audiosep.research.stem_output import (
     entries_of,
     written_stem,
 )
-from audiosep.save import RECORD_NAME, digest_of, write_record
 from audiosep.threads import one_blas_thread, resolve_threads
 from audiosep.transform import (
     BLOCK_FRAMES,

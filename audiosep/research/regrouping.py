@@ -27,6 +27,7 @@ from audiosep.io.naming import display
 from audiosep.io.placing import beside, move_run
 from audiosep.io.stem_files import fits_range, full_scale
 from audiosep.io.writing import write_stems
+from audiosep.records import RECORD_NAME, digest_of, read_record, write_record
 from audiosep.render import Analysis, render
 from audiosep.research.component_facts import component_energy
 from audiosep.research.filtering import filter_channels
@@ -46,7 +47,6 @@ from audiosep.research.stem_output import (
     entries_of,
     written_stem,
 )
-from audiosep.save import RECORD_NAME, digest_of, read_record, write_record
 from audiosep.threads import one_blas_thread, resolve_threads
 from audiosep.types import Audio, Grouping, SourceModels, ignore_progress
 

@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from audiosep.errors import ParameterError
 from audiosep.factorization_files import StoredFactorization
-from audiosep.io.tables import in_one_step, read_activations, write_arrays, write_table
+from audiosep.io.single_file import in_one_step
+from audiosep.io.tables import read_activations, write_arrays, write_table
 from audiosep.research.component_facts import component_names
 from audiosep.research.filtering import filter_channels
 from audiosep.research.separated import open_separated

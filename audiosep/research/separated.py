@@ -26,7 +26,7 @@ from audiosep.io.naming import display
 from audiosep.io.stem_files import full_scale, read_stem, stem_blocks
 from audiosep.labels import problem_of_label
 from audiosep.memory import available_bytes
-from audiosep.save import RECORD_NAME, digest_of, read_record
+from audiosep.records import RECORD_NAME, digest_of, finished_record, is_own_file
 from audiosep.transform import BLOCK_FRAMES
 
 __all__ = [
@@ -119,15 +119,13 @@ class StemSet:
         """What is needed beside recordings."""
         return 0
 
-    def read(self, name: str, *, verify: bool = True) -> npt.NDArray[Any]:
+    def read(self, name: str) -> npt.NDArray[Any]:
         """Read a stem as it is stored.
 
         Parameters
         ----------
         name : str
             Which.
-        verify : bool
-            Whether to make sure that it is what was written.
 
         Returns
         -------
@@ -148,8 +146,7 @@ class StemSet:
             n_channels=self.n_channels,
             n_samples=self.n_samples,
         )
-        if verify:
-            self._check_digest(name)
+        self._check_digest(name)
         return values
 
     def add_up(
@@ -342,13 +339,7 @@ def open_separated(folder: str | os.PathLike[str]) -> SeparatedFolder:
 
 def _opened(folder: str | os.PathLike[str]) -> tuple[Path, dict[str, Any]]:
     place = Path(os.fspath(folder))
-    record = read_record(place)
-    if record is None:
-        raise InputError(
-            f"{display(place)} holds no finished separation: it has no {RECORD_NAME}; name a "
-            "folder that 'audiosep split' or 'audiosep atoms' made."
-        )
-    return place, record
+    return place, finished_record(place, "'audiosep split' or 'audiosep atoms'")
 
 
 def _described(
@@ -359,7 +350,7 @@ def _described(
         entries = {name: (stem["file"], stem["sha256"]) for name, stem in record["stems"].items()}
         bits = bits_from(record["bits"])
         sound = all(
-            _is_inside(file) and isinstance(digest, str) and not problem_of_label(name)
+            is_own_file(file) and isinstance(digest, str) and not problem_of_label(name)
             for name, (file, digest) in entries.items()
         )
         # What JSON allows and files of text do not: not a number, half a character.
@@ -374,12 +365,6 @@ def _described(
 
 def _odd(place: Path) -> InputError:
     return InputError(f"{display(place / RECORD_NAME)} is not as it was written.")
-
-
-def _is_inside(file: str) -> bool:
-    """Whether a record names a file of its own folder."""
-    fits = 0 < len(file) < 256 and file != ".."
-    return fits and Path(file).name == file and file.isprintable()
 
 
 def level_of(values: npt.NDArray[Any], scale: float) -> dict[str, float | None]:

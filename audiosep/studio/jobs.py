@@ -5,7 +5,6 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-import sys
 import threading
 import time
 from collections import deque
@@ -14,10 +13,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
-from pathlib import Path
-from typing import Any, NoReturn, TypeGuard
+from typing import Any, TypeGuard
 
-from audiosep.errors import AudiosepError, ExitCode
+from audiosep.child import begin_as_child
+from audiosep.errors import AudiosepError
 
 __all__ = ["Foreman", "Job", "View"]
 
@@ -315,12 +314,8 @@ class _Hand:
 
 
 def _serve(asked: Connection, n_threads: int | None) -> None:
-    # Ctrl-C reaches all processes of a terminal; the one that was started by hand decides.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, _leave)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
-        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
+        begin_as_child()
         from audiosep.studio import work
 
         work.warm_up()
@@ -354,14 +349,3 @@ def _done(
         return "failed", "There is not enough memory; close other programs, or take a shorter part."
     except Exception as error:
         return "failed", f"Unexpected {type(error).__name__}: {error}; please report it."
-
-
-def _leave(*_: object) -> NoReturn:
-    sys.exit(int(ExitCode.TERMINATED))
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(int(ExitCode.TERMINATED))

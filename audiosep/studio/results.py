@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from audiosep.errors import RefusedError, UsageError
 from audiosep.io.naming import display
+from audiosep.records import read_record
 from audiosep.report.finished import record_digest
-from audiosep.save import read_record
 from audiosep.studio.history import Step
 
 if TYPE_CHECKING:

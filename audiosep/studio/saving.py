@@ -6,15 +6,15 @@ import json
 import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any
 
 from audiosep.errors import RefusedError
 from audiosep.io.naming import display
 from audiosep.io.placing import beside, move_run
 from audiosep.io.stem_files import copy_stem
+from audiosep.records import RECORD_NAME, is_own_file, read_record, write_record
 from audiosep.report.finished import Finished
 from audiosep.report.marks import REPORT_NAME, is_report
-from audiosep.save import RECORD_NAME, read_record, write_record
 
 __all__ = ["PROJECT_NAME", "save_step"]
 
@@ -85,20 +85,10 @@ def save_step(
     return names
 
 
-def _is_plain(name: object) -> TypeGuard[str]:
-    """Whether a name is that of a file in the folder itself."""
-    return (
-        isinstance(name, str)
-        and name not in ("", "..")
-        and "\0" not in name
-        and Path(name).name == name
-    )
-
-
 def _check_names(place: Path, names: Iterable[str]) -> None:
     """Refuse a record, which anyone may have written, that would have other files written."""
     for name in names:
-        if not _is_plain(name) or name in (RECORD_NAME, PROJECT_NAME):
+        if not is_own_file(name) or name in (RECORD_NAME, PROJECT_NAME):
             raise RefusedError(
                 f"{display(place / RECORD_NAME)} names {display(name)}, which is no file of these "
                 "stems; separate the recording again."
@@ -136,7 +126,7 @@ def _old_files(place: Path, replace: bool) -> list[str]:
     entries = stems.values() if isinstance(stems, dict) else ()
     named = [one.get("file") for one in entries if isinstance(one, dict)]
     named += list(files) if isinstance(files, dict) else []
-    old = [name for name in named if _is_plain(name)]
+    old = [name for name in named if is_own_file(name)]
     if is_report(place / REPORT_NAME):  # it tells of the stems that go
         old.append(REPORT_NAME)
     if _is_project(place / PROJECT_NAME):  # it would repeat stems that are gone

@@ -127,20 +127,23 @@ class Mixer:
         sounds = self._components(root)
         if not 1 <= number <= sounds.n_components:
             raise InputError(f"There is no component {number}; load the page again.")
-        n = block_samples(sounds.sr)
-        first, last = block * n, min((block + 1) * n, sounds.n_samples)
-        if first >= last:
-            raise InputError("The recording is shorter than that; load the page again.")
+        first, last = _span(block, sounds.sr, sounds.n_samples)
         return np.asarray(sounds.part(number, first / sounds.sr, last / sounds.sr), np.float32)
+
+
+def _span(block: int, sr: int, n_samples: int) -> tuple[int, int]:
+    """Samples of a block: from the first up to, but without, the last."""
+    n = block_samples(sr)
+    first, last = block * n, min((block + 1) * n, n_samples)
+    if first >= last:
+        raise InputError("The recording is shorter than that; load the page again.")
+    return first, last
 
 
 def _written(step: Step, stem: int, block: int) -> Samples:
     finished = step.finished
     assert finished is not None
-    n = block_samples(finished.sr)
-    first, last = block * n, min((block + 1) * n, finished.n_samples)
-    if first >= last:
-        raise InputError("The recording is shorter than that; load the page again.")
+    first, last = _span(block, finished.sr, finished.n_samples)
     tape = finished.tape(finished.stems[stem])
     try:
         return tape.part(first, last).samples

@@ -57,7 +57,7 @@ def _regroup(
 
 def _share_files(old: Path, new: Path) -> None:
     """Keep stems that did not change only once: a session has many steps."""
-    from audiosep.save import read_record
+    from audiosep.records import read_record
 
     before, after = read_record(old) or {}, read_record(new) or {}
     known = {one["sha256"]: one["file"] for one in before.get("stems", {}).values()}
@@ -122,6 +122,7 @@ def _save(
     record = finished.record
     if input_name is not None:  # not where it lay in a temporary folder
         record = {**record, "input": {**record["input"], "path": input_name}}
+    record = _of_the_recording(record)
     problem = ""
     write_project = None
     try:
@@ -133,6 +134,18 @@ def _save(
         finished, Path(place), record=record, write_project=write_project, replace=replace
     )
     return len(names), problem
+
+
+def _of_the_recording(record: dict[str, Any]) -> dict[str, Any]:
+    """Record that says what steps in temporary folders were made of: in the end, the recording."""
+    from audiosep.io.scratch import is_in_scratch
+
+    settings = dict(record["settings"])
+    for name in ("regrouped", "painted"):
+        step = settings.get(name)
+        if isinstance(step, dict) and is_in_scratch(Path(str(step.get("from")))):
+            settings[name] = {**step, "from": record["input"].get("path")}
+    return {**record, "settings": settings}
 
 
 def _learn(folder: str, stem: str, file: str, n_threads: int | None, progress: Progress) -> str:
