@@ -50,6 +50,7 @@ def folders(*sources):
         (b"bell\x07tab\t", "bell\\x07tab\\t"),
         ("right\u202eleft".encode(), "right\\u202eleft"),
         (b"latin-\xe9", "latin-\\xe9"),
+        (b"9" * 5000, f"{'9' * 100}...{'9' * 100}"),
     ],
 )
 def test_display(raw, text):

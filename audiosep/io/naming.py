@@ -85,9 +85,15 @@ def job_of(source: Place, folder: Place, called: str = "") -> Job | RemoteJob:
     return Job(source=source, folder=folder, called=called)
 
 
+# No path that any system opens is longer; what is, was no path.
+_LONGEST = 4096
+
+
 def display(path: Place | str) -> str:
     """Text of a path that is safe to print: control characters and odd bytes are escaped."""
     text = os.fsencode(str(path)).decode("utf-8", "backslashreplace")
+    if len(text) > _LONGEST:
+        text = f"{text[:100]}...{text[-100:]}"
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 

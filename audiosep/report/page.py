@@ -21,7 +21,7 @@ from audiosep.report.texts import in_markup, length_of, level_of, name_of, rate_
 
 __all__ = ["page_of"]
 
-_SCRIPTS = ("wavesurfer.min.js", "sound.js", "drawing.js", "page.js")
+_SCRIPTS = ("wavesurfer.min.js", "levels.js", "sound.js", "drawing.js", "page.js")
 
 
 def page_of(

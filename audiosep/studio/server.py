@@ -38,6 +38,7 @@ _PIECE_BYTES = 1 << 20
 _ASSETS = {
     "page.css": ("audiosep.report", "text/css"),
     "drawing.js": ("audiosep.report", "text/javascript"),
+    "levels.js": ("audiosep.report", "text/javascript"),
     "studio.css": ("audiosep.studio", "text/css"),
     "player.js": ("audiosep.studio", "text/javascript"),
     "server.js": ("audiosep.studio", "text/javascript"),

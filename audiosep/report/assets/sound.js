@@ -5,7 +5,6 @@
 
 const audiosepSound = (() => {
   const LEAD_S = 0.05; // all stems are told to start at one time that is still to come
-  const RAMP_S = 0.015; // gains move without a click
   const STEP_S = 0.06; // linked stems further apart than this are put together again
 
   function bytesOf(base64) {
@@ -64,20 +63,10 @@ const audiosepSound = (() => {
       }
       this.out = this.context.createGain();
       this.out.gain.value = this.level;
-      this.ear = this.context.createAnalyser();
-      this.ear.fftSize = 8192;
-      this.ear.smoothingTimeConstant = 0;
-      this.out.connect(this.ear);
-      this.ear.connect(this.context.destination);
-      this.knobs = this.buffers.map((_, index) => {
-        const knob = this.context.createGain();
-        knob.gain.value = this.gains[index];
-        knob.meter = this.context.createAnalyser();
-        knob.meter.fftSize = 2048;
-        knob.connect(knob.meter);
-        knob.connect(this.out);
-        return knob;
-      });
+      this.ear = audiosepLevels.earOf(this.context, this.out);
+      this.knobs = this.buffers.map(
+        (_, index) => audiosepLevels.knobOf(this.context, this.gains[index], this.out),
+      );
     }
 
     async play() {
@@ -135,48 +124,20 @@ const audiosepSound = (() => {
 
     setGain(index, gain) {
       this.gains[index] = gain;
-      if (!this.context) return;
-      const knob = this.knobs[index].gain;
-      const now = this.context.currentTime;
-      knob.cancelScheduledValues(now);
-      knob.setValueAtTime(knob.value, now);
-      knob.linearRampToValueAtTime(gain, now + RAMP_S);
+      if (this.context) audiosepLevels.turn(this.knobs[index], gain);
     }
 
     levelDb(index) {
       if (!this.context || !this.playing) return null;
+      const { decibels, rmsOf } = audiosepLevels;
       return decibels(rmsOf(this.knobs[index].meter)) + decibels(this.level);
     }
 
     measure() {
       if (!this.context) return null;
-      const { ear } = this;
-      const levels = new Float32Array(ear.frequencyBinCount);
-      ear.getFloatFrequencyData(levels);
-      let best = 0;
-      levels.forEach((level, bin) => {
-        if (level > levels[best]) best = bin;
-      });
-      return {
-        state: this.context.state,
-        rms: rmsOf(ear),
-        peakHz: (best * this.context.sampleRate) / ear.fftSize,
-        samples: this.buffers.map((buffer) => buffer.length),
-        sampleRate: this.context.sampleRate,
-      };
+      const samples = this.buffers.map((buffer) => buffer.length);
+      return { ...audiosepLevels.heardBy(this.ear), samples };
     }
-  }
-
-  function rmsOf(analyser) {
-    const samples = new Float32Array(analyser.fftSize);
-    analyser.getFloatTimeDomainData(samples);
-    let sum = 0;
-    for (const sample of samples) sum += sample * sample;
-    return Math.sqrt(sum / samples.length);
-  }
-
-  function decibels(value) {
-    return 20 * Math.log10(Math.max(value, 1e-9));
   }
 
   // Sound in the files beside the page: of any length, in step as well as media elements can be.

@@ -2,10 +2,10 @@
 // becomes another one changes over in the middle of a block, together with all that change with it.
 
 const LEAD_S = 0.06; // all stems are told to start at one time that is still to come
-const RAMP_S = 0.015; // gains and changes move without a click
 const AHEAD_S = 10; // so much is fetched before it is heard
 const TICK_MS = 150;
 const MOST_BYTES = 250e6; // of all blocks that are kept
+const { RAMP_S } = audiosepLevels; // of changes, too
 
 export class Player {
   constructor({ sr, channels, samples, block }, fetchBlock) {
@@ -56,21 +56,12 @@ export class Player {
     if (this.context) return;
     this.context = new AudioContext({ sampleRate: this.sr });
     this.out = this.context.createGain();
-    this.ear = this.context.createAnalyser();
-    this.ear.fftSize = 8192;
-    this.ear.smoothingTimeConstant = 0;
-    this.out.connect(this.ear);
-    this.ear.connect(this.context.destination);
+    this.ear = audiosepLevels.earOf(this.context, this.out);
     for (const track of this.tracks.values()) this.wire(track);
   }
 
   wire(track) {
-    track.knob = this.context.createGain();
-    track.knob.gain.value = track.gain;
-    track.meter = this.context.createAnalyser();
-    track.meter.fftSize = 2048;
-    track.knob.connect(track.meter);
-    track.knob.connect(this.out);
+    track.knob = audiosepLevels.knobOf(this.context, track.gain, this.out);
   }
 
   // --- which sounds there are --------------------------------------------------------------------
@@ -258,18 +249,13 @@ export class Player {
     const track = this.tracks.get(key);
     if (!track) return;
     track.gain = gain;
-    if (!this.context) return;
-    const knob = track.knob.gain;
-    const now = this.context.currentTime;
-    knob.cancelScheduledValues(now);
-    knob.setValueAtTime(knob.value, now);
-    knob.linearRampToValueAtTime(gain, now + RAMP_S);
+    if (this.context) audiosepLevels.turn(track.knob, gain);
   }
 
   levelDb(key) {
     const track = this.tracks.get(key);
-    if (!this.playing || !track || !track.meter) return null;
-    return 20 * Math.log10(Math.max(rmsOf(track.meter), 1e-9));
+    if (!this.playing || !track || !track.knob) return null;
+    return audiosepLevels.decibels(audiosepLevels.rmsOf(track.knob.meter));
   }
 
   wave() {
@@ -279,27 +265,6 @@ export class Player {
   }
 
   measure() {
-    if (!this.context) return null;
-    const { ear } = this;
-    const levels = new Float32Array(ear.frequencyBinCount);
-    ear.getFloatFrequencyData(levels);
-    let best = 0;
-    levels.forEach((level, bin) => {
-      if (level > levels[best]) best = bin;
-    });
-    return {
-      state: this.context.state,
-      rms: rmsOf(ear),
-      peakHz: (best * this.context.sampleRate) / ear.fftSize,
-      sampleRate: this.context.sampleRate,
-    };
+    return this.context ? audiosepLevels.heardBy(this.ear) : null;
   }
-}
-
-function rmsOf(analyser) {
-  const samples = new Float32Array(analyser.fftSize);
-  analyser.getFloatTimeDomainData(samples);
-  let sum = 0;
-  for (const sample of samples) sum += sample * sample;
-  return Math.sqrt(sum / samples.length);
 }
