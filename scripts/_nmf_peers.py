@@ -182,7 +182,7 @@ def seconds_of(call: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
-_DIVISIONS, _TIMES = 4096, 4000
+_DIVISIONS, _TIMES = 4096, 40_000  # long enough for both threads to be on a processor each
 
 
 @functools.cache

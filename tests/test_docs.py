@@ -165,7 +165,9 @@ def archive(studio, tmp_path, monkeypatch):
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("page", COMMANDS)
-def test_commands_of_the_documents(page, studio, monkeypatch, capsys, request):
+def test_commands_of_the_documents(page, studio, tmp_path, monkeypatch, capsys, request):
+    # Each page begins anew: what others made must neither help nor be in its way.
+    studio = shutil.copytree(studio, tmp_path / "studio", symlinks=True)
     monkeypatch.chdir(studio)
     if any("s3://" in command for command in COMMANDS[page]):
         request.getfixturevalue("archive")

@@ -126,7 +126,7 @@ def run() -> None:
         raise
     except BrokenPipeError:
         # The reader has seen enough, as in "audiosep ... | head".
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _print_nowhere()
         _leave(ExitCode.SOME_FAILED)
     except AudiosepError as error:
         if debug:
@@ -142,6 +142,7 @@ def run() -> None:
             # Files are written by those who can name them: this is what was to be printed.
             why = f"what was to be printed cannot be written: {error.strerror}."
             typer.echo(f"audiosep: {why}", err=True)
+            _print_nowhere()
             _leave(ExitCode.CANNOT_WRITE)
         typer.echo(
             f"audiosep: unexpected {type(error).__name__}: {error}; please report it with the "
@@ -166,9 +167,16 @@ def _write_all_of_it() -> None:
     flushed one by one all the same.
     """
     stdout = sys.stdout
-    if isinstance(stdout, io.TextIOWrapper) and isinstance(stdout.buffer, io.RawIOBase):
+    if stdout is not sys.__stdout__ or not isinstance(stdout, io.TextIOWrapper):
+        return  # somebody put another in its place, who will want it back as it was
+    if isinstance(stdout.buffer, io.RawIOBase):
         encoding = stdout.encoding
         sys.stdout = io.TextIOWrapper(io.BufferedWriter(stdout.detach()), encoding=encoding)
+
+
+def _print_nowhere() -> None:
+    """Drop what is still to be printed: Python tries again at its end, and that code is 120."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _leave(code: int) -> None:
