@@ -41,7 +41,8 @@ def test_a_few_of_every_kind():
     tallies = _fuzz_run.campaign(plan, seed=1, warm_up=1)
     assert told(tallies) == ""
     assert tallies.keys() == set(KINDS)
-    assert all(0 < tally.peak < 1 << 30 and tally.outside == 0 for tally in tallies.values())
+    assert all(tally.peak < 1 << 30 and tally.outside == 0 for tally in tallies.values())
+    assert max(tally.peak for tally in tallies.values()) > 0  # or nothing is measured
     assert all(tally.rounds == N_EACH for tally in tallies.values())
     outcomes = sum((tally.counts for tally in tallies.values()), start=_fuzz_run.Counter())
     # Damage that nobody notices, or that nothing gets through, would try nothing.

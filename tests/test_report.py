@@ -57,7 +57,7 @@ def test_the_policy_names_what_runs_and_nothing_else(components):
     page = outline(components)
     policy = policy_of(page)
     run = [text for attributes, text in page.scripts if "type" not in attributes]
-    assert len(run) == 4
+    assert len(run) == 5
     assert policy["script-src"].split() == [hashed(text) for text in run]
     ((_, style),) = page.styles
     assert policy["style-src"].split()[0] == hashed(style)

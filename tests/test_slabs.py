@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audiosep.nmf.slabs import Slabs
+from audiosep.nmf.slabs import FRAMES_TOGETHER, Slabs
 
 
 @given(
@@ -27,9 +27,10 @@ def test_every_frame_is_in_one_slab(n_frames, n_bins, K):
     assert 16 <= slabs.tile <= 256
     assert slabs == Slabs.of(n_frames, n_bins, K)
     lengths = [part.stop - part.start for part in parts]
-    assert max(lengths) - min(lengths) <= 1
+    assert all(part.start % FRAMES_TOGETHER == 0 for part in parts)
+    assert max(lengths) - min(lengths) < 2 * FRAMES_TOGETHER
     if len(parts) > 1:  # there is something to do for everyone
-        assert min(lengths) >= 2 * slabs.tile - 1
+        assert min(lengths) > 2 * slabs.tile - FRAMES_TOGETHER
 
 
 def test_tiles_shrink_with_bins_and_with_components():
