@@ -7,9 +7,9 @@
             part of the roofline (`bench_nmf.py` says what that is): by the BLAS in tiles that stay
             in the cache; in blocks that are summed in registers, with the processor's division; the
             same with its estimate of a reciprocal and one step of Newton's, which is what is used.
---threads   How two threads share the slabs of an iteration, as gain over one: tasks of a pool,
-            which is what is used; two halves; slabs in turn; a common counter; the same with a
-            second thread that never sleeps.
+--threads   How two threads share the slabs of an iteration, as gain over one: tasks of a pool, for
+            which the caller waits; two halves; slabs in turn; a common counter that the caller
+            takes from, too, which is what is used; the same with a second thread that never sleeps.
 --begin     What the coarse beginning of "accelerated" could be with 16 components: time to the
             objective that plain multiplicative updates have after 200 iterations, as a part of
             their time; median over seeds, and how many of them arrived within 120 iterations.
@@ -183,6 +183,11 @@ def products(V: np.ndarray, given: argparse.Namespace) -> None:
 # Threads
 
 
+def by_pool(self: slabs.Slabs, work: Any, pool: ThreadPoolExecutor | None) -> Iterator[Any]:
+    """Map of slabs as tasks of a pool."""
+    return iter((map if pool is None else pool.map)(work, range(len(self.parts)), self.parts))
+
+
 def by_runs(groups: Callable[[int], list[range]]) -> Any:
     """Map of slabs that gives fixed groups of them to the thread that calls and to another."""
 
@@ -268,10 +273,10 @@ def threads(V: np.ndarray, runs: int) -> None:
     print("Threads: gain of the second")
     with ThreadPoolExecutor(2) as pool:
         designs: dict[str, Any] = {
-            "pool": None,
+            "pool": by_pool,
             "halves": by_runs(lambda n: [range(n // 2), range(n // 2, n)]),
             "turns": by_runs(lambda n: [range(0, n, 2), range(1, n, 2)]),
-            "counter": by_counter(pool.submit),
+            "counter": None,
             "awake": by_counter(sleepless.submit),
         }
         print(f"{'K':>3} " + " ".join(f"{name:>8}" for name in designs))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import count, pairwise
 from typing import Any
 
 __all__ = ["FRAMES_TOGETHER", "Slabs"]
@@ -49,8 +49,26 @@ class Slabs:
     def map(
         self, work: Callable[[int, slice], Any], pool: ThreadPoolExecutor | None
     ) -> Iterator[Any]:
-        """Do `work(index, part)` for all slabs, in the pool if there is one; results in order."""
-        run: Callable[..., Iterable[Any]] = (
-            map if pool is None or len(self.parts) == 1 else pool.map
-        )
-        return iter(run(work, range(len(self.parts)), self.parts))
+        """Do `work(index, part)` for all slabs; results in order.
+
+        The thread that calls takes part, and each takes the next slab when it is done with one:
+        what is woken late then does less, and nobody sleeps through a short iteration.
+        """
+        n = len(self.parts)
+        # How many threads it was made for; it has no other name.
+        n_others = 0 if pool is None else min(pool._max_workers, n) - 1
+        if pool is None or n_others < 1:
+            return map(work, range(n), self.parts)
+        results: list[Any] = [None] * n
+        following = count()  # counts in one step of the interpreter: no two get the same
+
+        def some() -> None:
+            while (index := next(following)) < n:
+                results[index] = work(index, self.parts[index])
+
+        others = [pool.submit(some) for _ in range(n_others)]
+        some()
+        for other in others:
+            if not other.cancel():
+                other.result()
+        return iter(results)
