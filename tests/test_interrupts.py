@@ -18,6 +18,7 @@ def handlers(monkeypatch):
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     signal.signal(signal.SIGINT, signal.default_int_handler)
     monkeypatch.setattr(interrupts, "_asked", [])
+    monkeypatch.setattr(sys, "unraisablehook", sys.__unraisablehook__)
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
@@ -47,6 +48,48 @@ def test_a_caller_that_wants_no_ctrl_c_keeps_that(handlers):
     interrupts.listen()
     signal.raise_signal(signal.SIGINT)
     interrupts.ask_again()
+
+
+class _Dropping:
+    """Something whose end is no place to raise from, as of the locks of imports."""
+
+    def __init__(self, end):
+        self.end = end
+
+    def __del__(self):
+        self.end()
+
+
+def test_a_dropped_ctrl_c_is_no_line_on_the_terminal(handlers, monkeypatch, capsys):
+    interrupts.listen()
+    _Dropping(lambda: signal.raise_signal(signal.SIGINT))
+    assert capsys.readouterr().err == ""
+    _Dropping(lambda: 1 / 0)
+    assert "ZeroDivisionError" in capsys.readouterr().err
+
+
+STARTING = """
+import signal
+from audiosep.cli.interrupts import leave_until_listening
+
+leave_until_listening()
+try:  # as an import that drops whatever comes
+    signal.raise_signal(signal.SIGINT)
+except BaseException:
+    pass
+print("went on")
+"""
+
+
+def test_nothing_drops_a_ctrl_c_of_the_start():
+    done = subprocess.run([sys.executable, "-c", STARTING], capture_output=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"")
+
+
+def test_a_caller_that_wants_no_ctrl_c_keeps_that_from_the_start(handlers):
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    interrupts.leave_until_listening()
+    signal.raise_signal(signal.SIGINT)
 
 
 LEAVING = """

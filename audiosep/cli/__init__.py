@@ -10,6 +10,9 @@ __all__ = ["main"]
 def main() -> None:
     """Entry point of the ``audiosep`` command."""
     try:
+        from audiosep.cli.interrupts import leave_until_listening
+
+        leave_until_listening()
         from audiosep.cli.app import run
 
         run()

@@ -18,16 +18,26 @@ import sys
 
 from audiosep.errors import ExitCode
 
-__all__ = ["ask_again", "leave_at_once", "listen"]
+__all__ = ["ask_again", "leave_at_once", "leave_until_listening", "listen"]
 
 _asked: list[ExitCode] = []
+
+
+def leave_until_listening() -> None:
+    """End at once on Ctrl-C, until :func:`listen`: nothing is begun, so nothing is to clean up.
+
+    An exception could be dropped by whatever is being imported, and nobody would ask again.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _leave)
 
 
 def listen() -> None:
     """End politely from now on: both clean up; a Ctrl-C that the caller has switched off stays."""
     signal.signal(signal.SIGTERM, lambda *_: _end(ExitCode.TERMINATED))
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    if signal.getsignal(signal.SIGINT) in (signal.default_int_handler, _leave):
         signal.signal(signal.SIGINT, lambda *_: _end(ExitCode.INTERRUPTED))
+    sys.unraisablehook = _say_unless_asked
 
 
 def ask_again() -> None:
@@ -56,6 +66,16 @@ def leave_at_once(leaving: SystemExit) -> None:
         with contextlib.suppress(BaseException):
             stream.flush()
     os._exit(int(_asked[0]))
+
+
+def _say_unless_asked(dropped: sys.UnraisableHookArgs) -> None:
+    """Say what could not be raised, but not that being told to end was dropped."""
+    if not (_asked and isinstance(dropped.exc_value, KeyboardInterrupt | SystemExit)):
+        sys.__unraisablehook__(dropped)
+
+
+def _leave(*_: object) -> None:
+    os._exit(int(ExitCode.INTERRUPTED))
 
 
 def _end(code: ExitCode) -> None:
