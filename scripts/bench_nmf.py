@@ -27,7 +27,9 @@ of the ratios run by run, because a shared machine drifts, and no time is a diff
 
 --per-iteration  Time of a whole call divided by its iterations, so that copies count.
                  scikit-learn computes no objective, torchnmf and audiosep one in 10 iterations.
-                 "roofline" is bound / time with bound = 8 F N K / gemm rate + 2 F N / divide rate
+                 "alone" is the median time between two iterations of that call, without what a
+                 call does before and after them. "of the roofline" is bound / that, "a call"
+                 bound / the first, with bound = 8 F N K / gemm rate + 2 F N / divide rate
                  (Kullback-Leibler: four products and two divisions per entry, nothing overlaps),
                  both rates measured before each run: the fastest large float32 product, and
                  float32 divisions within the cache, by Numba or NumPy, whichever is faster.
@@ -163,8 +165,15 @@ def per_iteration(V, K, beta, thread_counts, n_iter, runs, names=()) -> list[dic
         for threads in thread_counts:
             spent.setdefault((threads, "bound"), []).append(bound(V, K, rates(threads)))
             spent.setdefault((threads, "arithmetic"), []).append(1.0 / arithmetic(threads))
-            call = ours(V, W0, H0, beta, n_iter, threads)
-            spent.setdefault((threads, "audiosep"), []).append(seconds_of(call) / n_iter)
+            stamps: list[float] = []
+            call = ours(
+                V, W0, H0, beta, n_iter, threads,
+                progress=lambda *_, s=stamps: s.append(time.perf_counter()),
+            )  # fmt: skip
+            each = seconds_of(call) / n_iter
+            spent.setdefault((threads, "audiosep"), []).append(each)
+            alone = statistics.median(np.diff(stamps[-n_iter:])) if n_iter > 1 else each
+            spent.setdefault((threads, "iteration"), []).append(alone)
             # No goal depends on the time of an iteration of the optional ones.
             for name in ("scikit-learn", *(names if run < PEER_RUNS else ())):
                 n = n_iter if name == "scikit-learn" else min(PEER_ITERATIONS, n_iter)
@@ -183,8 +192,10 @@ def per_iteration(V, K, beta, thread_counts, n_iter, runs, names=()) -> list[dic
         for name in ("scikit-learn", *names):
             row[f"{name}_ms"] = 1e3 * statistics.median(spent[threads, name])
             row[f"{name}_ratio"] = ratio((threads, name), us)
+        row["iteration_ms"] = 1e3 * statistics.median(spent[threads, "iteration"])
         if beta == 1.0:
-            row["roofline"] = ratio((threads, "bound"), us)
+            row["roofline"] = ratio((threads, "bound"), (threads, "iteration"))
+            row["roofline_call"] = ratio((threads, "bound"), us)
         if threads > 1 and 1 in thread_counts:
             row["speed_up"] = ratio((1, "audiosep"), us)
             row["arithmetic"] = ratio((1, "arithmetic"), (threads, "arithmetic"))
@@ -328,7 +339,8 @@ CELL: list[Column] = [
 PER_ITERATION: list[Column] = [
     *CELL, ("threads", "threads", "d"), ("ms", "audiosep ms", ".1f"),
     ("scikit-learn_ms", "sklearn ms", ".1f"), ("scikit-learn_ratio", "ratio", ".2f"),
-    ("roofline", "roofline", ".0%"), ("speed_up", "speed-up", ".2f"),
+    ("iteration_ms", "alone ms", ".1f"), ("roofline", "of the roofline", ".0%"),
+    ("roofline_call", "a call", ".0%"), ("speed_up", "speed-up", ".2f"),
     ("arithmetic", "of arithmetic", ".2f"),
     ("torchnmf_ms", "torchnmf ms", ".1f"), ("torchnmf_ratio", "ratio", ".2f"),
     ("nimfa_ms", "nimfa ms", ".1f"), ("nimfa_ratio", "ratio", ".2f"),

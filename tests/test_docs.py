@@ -163,6 +163,7 @@ def archive(studio, tmp_path, monkeypatch):
         yield
 
 
+@pytest.mark.docs
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("page", COMMANDS)
 def test_commands_of_the_documents(page, studio, tmp_path, monkeypatch, capsys, request):
@@ -199,6 +200,7 @@ PAGES = [
 ]
 
 
+@pytest.mark.docs
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_python_of_the_documents(page, studio, monkeypatch):
     monkeypatch.chdir(studio)

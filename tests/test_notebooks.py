@@ -34,6 +34,7 @@ def test_there_are_three():
     assert [path.stem for path in NOTEBOOKS] == ["drum_loop", "voice", "what_nmf_sees"]
 
 
+@pytest.mark.docs
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebooks_run_and_hold_what_they_give(path, notebooks):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from audiosep.errors import ParameterError
-from audiosep.nmf import factorize
+from audiosep.nmf import accelerated, factorize
 from audiosep.nmf.accelerated import AcceleratedUpdate
 
 BETAS = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0)
@@ -27,20 +27,24 @@ def obvious_loop(V, W, H, beta, n_iter):
     def moved(x, before, a):
         return np.maximum(x * np.clip(x / before, 0.2, 5.0) ** a, 1e-16)
 
-    losses, t, a, last = [], 1.0, 0.0, np.inf
+    def loss_at(place):
+        return naive.beta_divergence(V, place[0] @ place[1], beta)
+
+    bold = max(1.0, naive.mm_exponent(beta))
+    losses, t, a, last, lowest = [], 1.0, 0.0, np.inf, None
     W_before, H_before = W, H
     for _ in range(n_iter):
-        start = moved(W, W_before, a), moved(H, H_before, a)
-        loss = naive.beta_divergence(V, start[0] @ start[1], beta)
-        if loss > last and a > 0:
-            start, t = (W, H), 1.0
-            loss = naive.beta_divergence(V, W @ H, beta)
+        place, exponent = (moved(W, W_before, a), moved(H, H_before, a)), bold
+        if loss_at(place) > last and a > 0:
+            place, exponent, t = (W, H), None, 1.0
+        if loss_at(place) > last and bold > naive.mm_exponent(beta):
+            place, exponent, t = lowest, None, 1.0
         W_before, H_before = W, H
-        W, H = start
-        H = naive.step_h(V, W, H, beta)
-        W = naive.step_w(V, W, H, beta)
-        losses.append(loss)
-        last = loss
+        W, H = lowest = place
+        last = loss_at(lowest)
+        losses.append(last)
+        H = naive.step_h(V, W, H, beta, exponent=exponent)
+        W = naive.step_w(V, W, H, beta, exponent=exponent)
         following = (1 + np.sqrt(1 + 4 * t * t)) / 2
         a, t = min((t - 1) / following, 0.9), following
     return W, H, losses
@@ -87,6 +91,24 @@ def test_a_move_that_makes_it_worse_is_undone(rng):
         patch.setattr(AcceleratedUpdate, "step", careless)
         rises = np.diff(factorize(V, solver="accelerated", **start).losses) > 1e-10
     assert rises.any()
+
+
+@pytest.mark.parametrize("beta", [0.0, 1.0, 3.0])
+def test_a_bold_step_that_makes_it_worse_is_taken_back(rng, monkeypatch, beta):
+    # With the exponent as it is nobody has seen a rise: that it is looked for shows with another.
+    monkeypatch.setattr(accelerated, "_BOLD", 2.6)
+    V, W, H = problem(rng, 30, 60, 6)
+    start = {"templates": W, "activations": H, "beta": beta, "tol": 0, "solver": "accelerated"}
+    lasts = []
+    for max_iter in range(1, 25):  # wherever it ends
+        losses = factorize(V, max_iter=max_iter, **start).losses
+        assert (np.diff(losses) <= 1e-10 * losses[:-1]).all()
+        lasts.append(losses[-1])
+    assert (np.diff(lasts) <= 1e-10 * losses[0]).all()
+    assert lasts[-1] < 0.8 * lasts[0]
+    monkeypatch.setattr(AcceleratedUpdate, "_anew_from", lambda update, _: -np.inf)
+    losses = factorize(V, max_iter=24, **start).losses
+    assert (np.diff(losses[np.isfinite(losses)]) > 0).any()
 
 
 def test_fixed_parts_zeros_and_the_callers_arrays_stay(rng):

@@ -74,6 +74,11 @@ class MultiplicativeUpdate:
     H : np.ndarray [shape=(n_frames, n_components)]
         Changed by :meth:`step`.
 
+    Attributes
+    ----------
+    exponents : tuple of float
+        Those of the updates of W and H. With others than those set the objective may rise.
+
     References
     ----------
     .. [1] D. D. Lee and H. S. Seung (2001), "Algorithms for non-negative matrix factorization",
@@ -92,8 +97,10 @@ class MultiplicativeUpdate:
         for_h = both if problem.held == "h" else problem.h_penalties
         for_w = both if problem.held == "w" else problem.w_penalties
         held = problem.held
-        self._exponent_h = self._dtype.type(exponent_of(problem.beta, for_h, held == "h"))
-        self._exponent_w = self._dtype.type(exponent_of(problem.beta, for_w, held == "w"))
+        self.exponents = (
+            self._dtype.type(exponent_of(problem.beta, for_w, held == "w")),
+            self._dtype.type(exponent_of(problem.beta, for_h, held == "h")),
+        )
         self._floor = self._dtype.type(kernels.FACTOR_FLOOR)
         # Levels can move between factors where nothing is fixed.
         self._held: npt.NDArray[np.bool_] = np.logical_and(
@@ -180,7 +187,7 @@ class MultiplicativeUpdate:
                 self.H[part],
                 kind,
                 problem.beta,
-                self._exponent_h,
+                self.exponents[1],
                 _rows(problem.free_h, part),
                 _rows(plus, part),
                 _rows(minus, part),
@@ -217,7 +224,7 @@ class MultiplicativeUpdate:
             minus = minus + self._level_part(down, self.H.T, share) * self.W
         # Zero leaves an entry as it is.
         below = np.where(problem.free_w != 0, below + plus, self._dtype.type(0))
-        _MULTIPLY(self.W, above + minus, below, self._exponent_w, self._floor)
+        _MULTIPLY(self.W, above + minus, below, self.exponents[0], self._floor)
 
     def _level_part(
         self, part: FloatArray, X: FloatArray, share: npt.NDArray[np.float64]
@@ -279,7 +286,7 @@ class GramUpdate(MultiplicativeUpdate):
                     _rows(problem.free_h, part),
                     _rows(plus, part),
                     _rows(minus, part),
-                    self._exponent_h,
+                    self.exponents[1],
                     self._floor,
                 )
             np.dot(h.T, v, out=B[index])
