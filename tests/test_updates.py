@@ -9,6 +9,7 @@ import pytest
 from audiosep.errors import ParameterError
 from audiosep.nmf import accelerated, factorize
 from audiosep.nmf.accelerated import AcceleratedUpdate
+from audiosep.nmf.problem import Problem
 
 BETAS = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0)
 
@@ -91,6 +92,21 @@ def test_a_move_that_makes_it_worse_is_undone(rng):
         patch.setattr(AcceleratedUpdate, "step", careless)
         rises = np.diff(factorize(V, solver="accelerated", **start).losses) > 1e-10
     assert rises.any()
+
+
+@pytest.mark.parametrize("beta", BETAS)
+def test_blind_steps_are_the_same_as_long_as_none_is_taken_back(rng, beta):
+    V, W, H = problem(rng)
+    free = {"free_w": np.ones((4, 1), np.uint8), "free_h": np.ones((1, 4), np.uint8)}
+    given = Problem(V=np.ascontiguousarray(V.T), beta=beta, weights=None, **free)
+    factors = [[np.array(x.T, order="C") for x in (W, H)] for _ in range(2)]
+    looking, blind = (AcceleratedUpdate(given, *pair) for pair in factors)
+    losses = [looking.step() for _ in range(6)]
+    for _ in range(6):
+        blind.blind_step()
+    assert (np.diff(losses) < 0).all()
+    for seen, unseen in zip(*factors, strict=True):
+        np.testing.assert_array_equal(seen, unseen)
 
 
 @pytest.mark.parametrize("beta", [0.0, 1.0, 3.0])

@@ -94,6 +94,19 @@ class AcceleratedUpdate:
         self._t, self._momentum = next_momentum(self._t)
         return loss
 
+    def blind_step(self) -> None:
+        """Move on, update H, then W, without a look at the objective, which takes its time.
+
+        For a start: nothing is taken back, so the objective may rise.
+        """
+        self._copy_to(self._start)
+        if self._momentum > 0.0:
+            self._move_on()
+        self._plain.exponents = self._bold
+        self._plain.step(with_loss=False)
+        self._before, self._start = self._start, self._before
+        self._t, self._momentum = next_momentum(self._t)
+
     def loss(self) -> float:
         """The objective as it is now; a bold last step that raised it is taken back."""
         loss = self._plain.loss()

@@ -136,7 +136,7 @@ def _part(problem: Problem, frames: npt.NDArray[np.intp]) -> Problem:
 def _fit(problem: Problem, W: FloatArray, H: FloatArray, n_iter: int) -> None:
     update = AcceleratedUpdate(problem, W, H)
     for _ in range(n_iter):
-        update.step()
+        update.blind_step()  # in so few iterations hardly one would be taken back
     sums = np.maximum(W.sum(axis=1), W.dtype.type(1e-30))
     if problem.free_w.all():
         W /= sums[:, np.newaxis]
