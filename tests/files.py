@@ -93,9 +93,15 @@ def tree(folder):
     }
 
 
+def below(folder):
+    """Everything below a folder, also while others make and remove it."""
+    walked = os.walk(folder)  # passes over folders that go away meanwhile
+    return [Path(at, name) for at, folders, names in walked for name in (*folders, *names)]
+
+
 def leftovers(folder):
     """Temporary files and folders that were left behind."""
-    return sorted(p.name for p in Path(folder).rglob("*") if p.name.startswith((".", "tmp")))
+    return sorted(p.name for p in below(folder) if p.name.startswith((".", "tmp")))
 
 
 def _permissions_bind():

@@ -101,7 +101,8 @@ def temporary(out="out"):
     """What was left behind."""
     tracks = Path(out, ".audiosep", "tracks")
     locks = sorted(path.name for path in tracks.iterdir()) if tracks.exists() else []
-    return sorted(path.name for path in Path(out).rglob(".audiosep-*")) + locks
+    left = (path.name for path in files.below(out) if path.name.startswith(".audiosep-"))
+    return sorted(left) + locks
 
 
 # One process

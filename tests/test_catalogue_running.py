@@ -83,12 +83,13 @@ def errors(ended):
 
 def temporary(folder="."):
     """Temporary folders and files of ours."""
-    return sorted(str(p) for p in Path(folder).rglob("*") if p.name.startswith(".audiosep-"))
+    return sorted(str(p) for p in files.below(folder) if p.name.startswith(".audiosep-"))
 
 
 def finished(out="separated"):
     """Folders with a record."""
-    return sorted(str(p.parent.relative_to(out)) for p in Path(out).rglob("audiosep.json"))
+    records = (p for p in files.below(out) if p.name == "audiosep.json")
+    return sorted(str(p.parent.relative_to(out)) for p in records)
 
 
 def is_whole(place, source):
@@ -409,7 +410,9 @@ def test_row_40_a_second_ctrl_c_is_hard(forked, here):
 def test_row_42_killed_in_the_middle_of_writing(forked, here):
     sound("long.wav", n_samples=100_000)
     started = split(forked.start, "long.wav")
-    forking.wait_until(lambda: list(Path("separated").rglob(".audiosep-*/new/*.wav")), started)
+    forking.wait_until(
+        lambda: [p for p in files.below("separated") if p.match(".audiosep-*/new/*.wav")], started
+    )
     started.send(signal.SIGKILL)
     assert started.wait().code == -signal.SIGKILL
     assert len(temporary("separated")) == 1

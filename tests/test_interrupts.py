@@ -68,6 +68,35 @@ def test_a_dropped_ctrl_c_is_no_line_on_the_terminal(handlers, monkeypatch, caps
     assert "ZeroDivisionError" in capsys.readouterr().err
 
 
+FAILING = """
+import signal, sys
+from audiosep.cli import app, main
+from audiosep.errors import InputError
+
+def run(**_):
+    try:
+        signal.raise_signal(signal.{name})
+    except BaseException:
+        raise {error} from None
+
+app.app = run
+main()
+"""
+
+
+@pytest.mark.parametrize("error", ["InputError('a.wav: no audio.')", "RuntimeError('odd')"])
+@pytest.mark.parametrize(
+    ("name", "code", "said"), [("SIGINT", 130, "interrupted"), ("SIGTERM", 143, "told to end")]
+)
+def test_an_error_that_a_signal_became_is_told_as_the_signal(error, name, code, said):
+    program = FAILING.format(name=name, error=error)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    words = f"audiosep: {said}; run the same command again to go on.\n"
+    assert (done.returncode, done.stdout, done.stderr) == (code, "", words)
+
+
 STARTING = """
 import signal
 from audiosep.cli.interrupts import leave_until_listening

@@ -6,7 +6,8 @@ import errno
 import io
 import os
 import sys
-from typing import Annotated
+from contextlib import suppress
+from typing import Annotated, TextIO
 
 import typer
 
@@ -15,7 +16,7 @@ from audiosep.cli import completing, export, inspection, learning, research
 from audiosep.cli.addresses import check_addresses
 from audiosep.cli.batch import batch_like
 from audiosep.cli.helping import Panel, add_command
-from audiosep.cli.interrupts import listen
+from audiosep.cli.interrupts import ask_again, listen
 from audiosep.cli.paint import paint
 from audiosep.cli.preview import preview
 from audiosep.cli.replay import replay
@@ -113,22 +114,37 @@ def run() -> None:
     if not debug:  # see audiosep.io.quiet
         os.environ.setdefault("AUDIOSEP_QUIET_DECODERS", "1")
     listen()
+    stdout = sys.stdout
+    try:
+        _attempt(debug)
+    except (KeyboardInterrupt, SystemExit) as leaving:
+        # Typer turns Ctrl-C into its code, without a word.
+        code = leaving.code if isinstance(leaving, SystemExit) else ExitCode.INTERRUPTED
+        words = {ExitCode.INTERRUPTED: "interrupted", ExitCode.TERMINATED: "told to end"}
+        if code in words:
+            said = words[ExitCode(code)]
+            typer.echo(f"audiosep: {said}; run the same command again to go on.", err=True)
+        # Click hides a reader that has left behind a stdout of its own; Python 3.13 looks there.
+        with suppress(ValueError):  # closed
+            try:
+                stdout.flush()
+            except BrokenPipeError:
+                _print_nowhere(stdout)
+        sys.exit(code)
+
+
+def _attempt(debug: bool) -> None:
+    """Run the command; what goes wrong becomes words and a code."""
     try:
         check_addresses(sys.argv[1:])
         completing.prepare()
         app(standalone_mode=True, prog_name=completing.NAME)
-    except SystemExit as leaving:
-        # Typer turns Ctrl-C into its code, without a word.
-        words = {ExitCode.INTERRUPTED: "interrupted", ExitCode.TERMINATED: "told to end"}
-        if leaving.code in words:
-            said = words[ExitCode(leaving.code)]
-            typer.echo(f"audiosep: {said}; run the same command again to go on.", err=True)
-        raise
     except BrokenPipeError:
         # The reader has seen enough, as in "audiosep ... | head".
-        _print_nowhere()
+        _print_nowhere(sys.stdout)
         _leave(ExitCode.SOME_FAILED)
     except AudiosepError as error:
+        ask_again()
         if debug:
             raise
         from audiosep.io.naming import display  # loads numpy: not for --help
@@ -136,13 +152,14 @@ def run() -> None:
         typer.echo(display(f"audiosep: {words_of(error)}"), err=True)
         _leave(error.exit_code)
     except Exception as error:
+        ask_again()
         if debug:
             raise
         if isinstance(error, OSError) and error.errno in _NO_ROOM:
             # Files are written by those who can name them: this is what was to be printed.
             why = f"what was to be printed cannot be written: {error.strerror}."
             typer.echo(f"audiosep: {why}", err=True)
-            _print_nowhere()
+            _print_nowhere(sys.stdout)
             _leave(ExitCode.CANNOT_WRITE)
         typer.echo(
             f"audiosep: unexpected {type(error).__name__}: {error}; please report it with the "
@@ -174,9 +191,9 @@ def _write_all_of_it() -> None:
         sys.stdout = io.TextIOWrapper(io.BufferedWriter(stdout.detach()), encoding=encoding)
 
 
-def _print_nowhere() -> None:
+def _print_nowhere(stdout: TextIO) -> None:
     """Drop what is still to be printed: Python tries again at its end, and that code is 120."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stdout.fileno())
 
 
 def _leave(code: int) -> None:

@@ -1,8 +1,9 @@
 """Ctrl-C and SIGTERM, noticed again where they were lost.
 
 Both arrive as an exception wherever the interpreter happens to be, and compiled libraries drop one
-now and then while they look for something else. So that a run does not go on as if nothing had been
-said, what was asked is kept, and asked again when the next step of the work reports itself.
+now and then while they look for something else, or make another error of it. So that a run does not
+go on as if nothing had been said, what was asked is kept, and asked again when the next step of the
+work reports itself, and where something failed.
 
 Most of the time until the end would be spent on taking libraries down, which the system does by
 itself, so that is left out.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from audiosep.cli.damage import read_options_of
 from audiosep.cli.disks import PAUSE_S, is_of_the_disk
+from audiosep.cli.interrupts import ask_again
 from audiosep.cli.locks import TrackTakenError, locked_track
 from audiosep.cli.places import replace_record
 from audiosep.cli.report import with_report
@@ -121,6 +122,7 @@ class Worker:
         except TrackTakenError as taken:
             return Outcome(entry=entry_of(job, "waiting"), taken_by=str(taken))
         except AudiosepError as error:
+            ask_again()  # it may have failed because of that
             entry = entry_of(job, "failed", error=with_path(task, error))
             if not talk.json_lines:
                 talk.error(entry["error"], error)
@@ -128,6 +130,7 @@ class Worker:
         except BrokenPipeError:
             raise
         except Exception as error:
+            ask_again()
             # Nothing a single recording does may stop the others.
             kind, reason = _unexpected(error)
             entry = entry_of(job, "failed", error=f"{name_of(job)} {reason}.")
