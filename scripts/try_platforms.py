@@ -181,6 +181,7 @@ def _tested(python: Path, files: list[str]) -> tuple[str, bool]:
     one = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"), "1")
     command = [
         str(python),
+        "-P",
         "-m",
         "pytest",
         "-q",
@@ -191,7 +192,7 @@ def _tested(python: Path, files: list[str]) -> tuple[str, bool]:
         "no:cacheprovider",
         *files,
     ]
-    # From within, so that the installed package is tested and not the folder.
+    # -P: the installed package is tested, not that of the folder.
     done = subprocess.run(
         command, cwd=ROOT, env={**os.environ, **one}, capture_output=True, text=True, check=False
     )
