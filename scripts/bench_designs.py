@@ -13,6 +13,7 @@
 --begin     What the coarse beginning of "accelerated" could be with 16 components: time to the
             objective that plain multiplicative updates have after 200 iterations, as a part of
             their time; median over seeds, and how many of them arrived within 120 iterations.
+--bold      The same for other exponents of the updates of "accelerated".
 
 Iterations alone are timed in the first two, without what a whole call does before and after.
 Medians of runs in turn.
@@ -33,6 +34,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -46,9 +48,11 @@ from _nmf_peers import (
     signal,
     start_of,
     threads_pinned,
+    without_zeros,
 )
 
-from audiosep.nmf import coarse, factorize, slabs, vector_kernels
+from audiosep.nmf import accelerated, coarse, factorize, slabs, vector_kernels
+from audiosep.nmf.accelerated import AcceleratedUpdate
 from audiosep.nmf.problem import Problem
 from audiosep.nmf.updates import MultiplicativeUpdate
 
@@ -56,15 +60,21 @@ COMPONENTS = (8, 16, 32, 64)
 FLOOR = np.float32(1e-9)
 TILE = 128
 STEPS = 8
-BEGINNINGS: dict[str, dict[str, int]] = {
+Settings = dict[tuple[object, str], object]
+"""What stands in a module or class instead, by its name there."""
+
+BEGINNINGS: dict[str, Settings] = {
     "as it is": {},
-    "a sixth of the frames": {"_SHARE": 6},
-    "a twelfth of the frames": {"_SHARE": 12},
-    "25 iterations": {"_ITERATIONS": 25},
-    "60 iterations": {"_ITERATIONS": 60},
-    "40 first iterations": {"_FIRST_ITERATIONS": 40},
-    "three times the components": {"_MANY": 3},
+    "a look at the objective": {(AcceleratedUpdate, "blind_step"): lambda update: update.step()},
+    "a sixth of the frames": {(coarse, "_SHARE"): 6},
+    "a twelfth of the frames": {(coarse, "_SHARE"): 12},
+    "25 iterations": {(coarse, "_ITERATIONS"): 25},
+    "60 iterations": {(coarse, "_ITERATIONS"): 60},
+    "40 first iterations": {(coarse, "_FIRST_ITERATIONS"): 40},
+    "three times the components": {(coarse, "_MANY"): 3},
 }
+BOLD: dict[float, tuple[float, ...]] = {0.0: (0.5, 0.75, 1.2), 1.0: (1.3, 1.6)}
+"""Exponents to try instead of 1, by divergence; the smallest at beta 0 is the sure one."""
 
 Step = Callable[[], object]
 
@@ -76,7 +86,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=7)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--first-seed", type=int, default=100, help="others than bench_nmf.py's")
-    for name in ("products", "threads", "begin"):
+    for name in ("products", "threads", "begin", "bold"):
         parser.add_argument(f"--{name}", action="store_true")
     parser.add_argument("--blocks", choices=("division", "newton"), help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -84,15 +94,24 @@ def main() -> None:
     if given.blocks:
         print(json.dumps(shares_of_blocks(V, given.blocks, given.runs)))
         return
-    every = not (given.products or given.threads or given.begin)
+    every = not (given.products or given.threads or given.begin or given.bold)
     with threads_pinned(1):
         if every or given.products:
             products(V, given)
         if every or given.threads:
             threads(V, given.runs)
-        if every or given.begin:
+        if every or given.begin or given.bold:
             once = signal("real", given.corpus, given.seconds, repeat=False)
-            begin(once, range(given.first_seed, given.first_seed + given.seeds))
+            seeds = range(given.first_seed, given.first_seed + given.seeds)
+            if every or given.begin:
+                print("Beginnings")
+                begin(once, seeds, 1.0, BEGINNINGS)
+            for beta, exponents in BOLD.items() if every or given.bold else ():
+                tried: dict[str, Settings] = {
+                    f"exponent {x}": {(accelerated, "_BOLD"): x} for x in exponents
+                }
+                print(f"Exponents, beta {beta:g}")
+                begin(without_zeros(once, beta), seeds, beta, {"exponent 1": {}, **tried})
 
 
 def problem_of(V: np.ndarray, K: int, pool: ThreadPoolExecutor | None) -> Problem:
@@ -302,43 +321,42 @@ def threads(V: np.ndarray, runs: int) -> None:
 # Beginning
 
 
-def begin(V: np.ndarray, seeds: range) -> None:
+def begin(V: np.ndarray, seeds: range, beta: float, designs: dict[str, Settings]) -> None:
+    """Time to the objective of 200 plain iterations, as a part of their time."""
     K = 16
-    found: dict[str, list[float]] = {name: [] for name in BEGINNINGS}
+    found: dict[str, list[float]] = {name: [] for name in designs}
     for seed in seeds:
         W0, H0 = start_of(V, K, seed)
         began = time.perf_counter()
         plain = factorize(
-            V, beta=1.0, solver="mu", max_iter=200, tol=0, templates=W0, activations=H0,
+            V, beta=beta, solver="mu", max_iter=200, tol=0, templates=W0, activations=H0,
             loss_every=200, n_threads=1,
         )  # fmt: skip
         spent = time.perf_counter() - began
-        wanted = objective(V, plain.templates, plain.activations, 1.0)
-        for name, settings in BEGINNINGS.items():
-            found[name].append(time_until(V, K, seed, wanted, settings) / spent)
-    print(f"Beginning: time to the objective of 200 plain iterations, {K} components")
-    print(f"{'':<28} {'median':>7} {'arrived':>8}")
+        wanted = objective(V, plain.templates, plain.activations, beta)
+        for name, settings in designs.items():
+            found[name].append(time_until(V, K, seed, beta, wanted, settings) / spent)
+    print(f"{f'{K} components':<28} {'median':>7} {'arrived':>8}")
     for name, shares in found.items():
         arrived = sum(map(math.isfinite, shares))
         print(f"{name:<28} {statistics.median(shares):>7.3f} {arrived:>3} of {len(shares)}")
 
 
-def time_until(V: np.ndarray, K: int, seed: int, wanted: float, settings: dict[str, int]) -> float:
-    kept = {name: getattr(coarse, name) for name in settings}
+def time_until(
+    V: np.ndarray, K: int, seed: int, beta: float, wanted: float, settings: Settings
+) -> float:
     stamps: list[float] = []
-    try:
-        for name, value in settings.items():
-            setattr(coarse, name, value)
+    with ExitStack() as stack:
+        for (home, name), value in settings.items():
+            stack.callback(setattr, home, name, getattr(home, name))
+            setattr(home, name, value)
         began = time.perf_counter()
         result = factorize(
-            V, K, beta=1.0, solver="accelerated", max_iter=120, tol=0, seed=seed, n_threads=1,
+            V, K, beta=beta, solver="accelerated", max_iter=120, tol=0, seed=seed, n_threads=1,
             progress=lambda *_: stamps.append(time.perf_counter() - began),
         )  # fmt: skip
-    finally:
-        for name, value in kept.items():
-            setattr(coarse, name, value)
     losses = np.asarray(result.losses)
-    losses *= objective(V, result.templates, result.activations, 1.0) / losses[-1]
+    losses *= objective(V, result.templates, result.activations, beta) / losses[-1]
     (there,) = np.nonzero(losses <= wanted * (1 + 1e-5))
     # The last stamps are those of iterations on all frames, one each.
     return stamps[-120:][max(0, there[0] - 1)] if there.size else math.inf
