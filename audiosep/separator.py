@@ -17,6 +17,7 @@ from audiosep.dictionary_files import load_dictionary
 from audiosep.errors import OutputError, UsageError
 from audiosep.examples import identity_of
 from audiosep.io import ReadOptions
+from audiosep.io.formats import bits_from, check_format
 from audiosep.io.header import sha256_of
 from audiosep.io.read_options import AS_IT_IS
 from audiosep.loading import load_mixture, load_tape
@@ -338,9 +339,10 @@ class Separator:
         OutputError
             If the stems cannot be written.
         ParameterError
-            If the format cannot hold them.
+            If the format or the depth does not exist, or the format cannot hold them.
         """
         check_kept(self, keep)
+        check_format(format, None if bits is None else bits_from(bits))  # before any work
         clock = Clock()
         progress("read", 0.0)
         loaded = load_tape(source, sr, start=start, duration=duration, reading=reading)

@@ -375,3 +375,18 @@ def test_a_rate_is_for_arrays(tmp_path):
             separate(source, 44100)
     with pytest.raises(ParameterError, match=r"sr=8000\.5 must be a whole number"):
         separate(tones(), 8000.5)
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ({"bits": "${HOME}"}, r"bits '\$\{HOME\}' is unknown; use 16, 24 or float"),
+        ({"bits": 17}, "bits 17 is unknown"),
+        ({"format": "ogg"}, "format 'ogg' is unknown; use wav or flac"),
+        ({"format": "flac", "bits": "float"}, "flac holds no float samples"),
+    ],
+)
+def test_a_depth_or_format_that_cannot_be_is_refused_before_any_work(tmp_path, how, words):
+    with pytest.raises(ParameterError, match=words):
+        Separator().split(tmp_path / "not-even-there.wav", tmp_path / "out", **how)
+    assert not (tmp_path / "out").exists()
