@@ -696,3 +696,14 @@ def test_the_command_batch(here):
     ended = files.audiosep("batch", "list.csv", "-o", "out", "--json")
     assert ended.code == 1
     assert statuses(ended) == {"a.wav": "done", "b.wav": "failed"}
+
+
+@pytest.mark.parametrize("more", [[], ["--dry-run"]])
+def test_a_name_that_is_too_long_for_a_folder_costs_one_line(here, more):
+    sound("in/a.wav")
+    Path("list.csv").write_text(f"input\nin/a.wav\nin/{'n' * 300}/b.wav\n", "utf-8")
+    ended = files.audiosep("batch", "list.csv", "-o", "out", *more)
+    assert ended.code == 1
+    assert "too long" in ended.err
+    assert "unexpected" not in ended.err
+    assert temporary() == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import time
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
@@ -328,6 +329,11 @@ def _unexpected(error: Exception) -> tuple[str, str]:
         return "memory", "needs more memory than there is; take a part with --duration"
     if is_of_the_disk(error):
         return "disk", "cannot be read (Input/output error), tried twice; check its disk"
+    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+        return (
+            "output",
+            "has a name that is too long for a folder of stems here; give a shorter one",
+        )
     return "unexpected", f"failed unexpectedly ({type(error).__name__}: {error}); see --debug"
 
 
