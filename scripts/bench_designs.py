@@ -73,8 +73,8 @@ BEGINNINGS: dict[str, Settings] = {
     "40 first iterations": {(coarse, "_FIRST_ITERATIONS"): 40},
     "three times the components": {(coarse, "_MANY"): 3},
 }
-BOLD: dict[float, tuple[float, ...]] = {0.0: (0.5, 0.75, 1.2), 1.0: (1.3, 1.6)}
-"""Exponents to try instead of 1, by divergence; the smallest at beta 0 is the sure one."""
+BOLD: dict[float, tuple[float, ...]] = {0.0: (0.5, 0.75, 1.2), 0.5: (2 / 3, 1.2), 1.0: (1.3, 1.6)}
+"""Exponents to try instead of 1, by divergence; below beta 1 the smallest is the sure one."""
 
 Step = Callable[[], object]
 
@@ -103,12 +103,12 @@ def main() -> None:
         if every or given.begin or given.bold:
             once = signal("real", given.corpus, given.seconds, repeat=False)
             seeds = range(given.first_seed, given.first_seed + given.seeds)
-            if every or given.begin:
-                print("Beginnings")
-                begin(once, seeds, 1.0, BEGINNINGS)
+            for beta in (1.0, 0.5) if every or given.begin else ():
+                print(f"Beginnings, beta {beta:g}")
+                begin(without_zeros(once, beta), seeds, beta, BEGINNINGS)
             for beta, exponents in BOLD.items() if every or given.bold else ():
                 tried: dict[str, Settings] = {
-                    f"exponent {x}": {(accelerated, "_BOLD"): x} for x in exponents
+                    f"exponent {x:.3g}": {(accelerated, "_BOLD"): x} for x in exponents
                 }
                 print(f"Exponents, beta {beta:g}")
                 begin(without_zeros(once, beta), seeds, beta, {"exponent 1": {}, **tried})

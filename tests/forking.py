@@ -24,6 +24,13 @@ from pathlib import Path
 import pytest
 
 _PATIENCE_S = 120  # generous, for machines that do other things too
+_CALL = """
+import audiosep
+try:
+    print({})
+except Exception as error:
+    print(f"{{type(error).__name__}}: {{error}}")
+"""
 
 
 @dataclass
@@ -84,6 +91,7 @@ class Server:
         processors=None,
         terminal=None,
         faults=None,
+        program=None,
     ):
         """Start ``audiosep`` with these arguments in the present folder.
 
@@ -105,6 +113,8 @@ class Server:
             Device that its words go to.
         faults : sequence of str, optional
             Arguments of ``strace`` that make its calls of the system fail.
+        program : str, optional
+            What runs instead of the command, in Python.
         """
         folder = self._folder / str(len(self._begun))
         folder.mkdir()
@@ -119,6 +129,7 @@ class Server:
             "powers": powers,
             "processors": None if processors is None else sorted(processors),
             "stopped": bool(faults),
+            "program": program,
             "out": str(folder / "out"),
             "err": terminal or str(folder / "err"),
         }
@@ -136,6 +147,12 @@ class Server:
     def run(self, *arguments, **around):
         """Start the command and wait for its end."""
         return self.start(*arguments, **around).wait()
+
+    def call(self, expression, **around):
+        """Evaluate an expression of Python in such a process: what it gives or raises, in words."""
+        ended = self.run(program=_CALL.format(expression), **around)
+        assert (ended.code, ended.err) == (0, "")
+        return ended.out
 
     def _read(self):
         for line in self._process.stdout:
@@ -249,7 +266,10 @@ def _become(request, main):
     atexit._clear()  # what the server does at its end is not for its children
     try:
         _prepare(request)
-        main()
+        if request["program"]:
+            exec(request["program"], {})
+        else:
+            main()
         code = 0
     except SystemExit as leaving:
         code = leaving.code or 0

@@ -138,6 +138,8 @@ def test_row_30_unreadable(forked, here):
     }
     ended = split(forked.run, "in/secret.wav", powers=False)
     assert ended.code == 3
+    said = forked.call("audiosep.read('in/secret.wav')", powers=False)
+    assert said == "InputError: in/secret.wav may not be read: permission denied.\n"
 
 
 NAMES = ["naïve 🎵.wav", "שלום.wav", "new\nline.wav", "esc\x1b[31m.wav", 'quo"te\\.wav']
@@ -359,6 +361,14 @@ def test_row_39_a_limit_on_the_size_of_files(forked, here):
     assert ended.code == 4
     assert errors(ended)[0].endswith("is the disk full?")
     assert not Path("separated").exists()
+    saved = "audiosep.separate('a.wav', **{}).save('separated/a')"
+    saved = saved.format(files.SMALL_SETTINGS)
+    said = forked.call(saved, limits={"FSIZE": 50_000})
+    assert re.fullmatch(r"OutputError: .*; is the disk full\?\n", said), said
+    assert list(files.below("separated")) == []
+    assert "Error" not in forked.call(saved)
+    assert is_whole("separated/a", "a.wav")
+    shutil.rmtree("separated")
     assert split(forked.run, "a.wav").code == 0
     assert is_whole("separated/a", "a.wav")
 
@@ -631,8 +641,12 @@ def test_row_49_a_huge_dictionary(forked, here):
             file.truncate(8 + len(text) + size)  # with a hole in it
         ended = with_dictionary(lambda *a, n=name: forked.run(*a, limits={"AS": 300_000_000}), name)
         assert ended.code == 3
-        assert ("is too large for a dictionary" if size > 1000 else "damaged") in ended.err
+        words = "is too large for a dictionary" if size > 1000 else "damaged"
+        assert words in ended.err
         assert "memory" not in ended.err.lower()
+        said = forked.call(f"audiosep.load_dictionary({name!r})", limits={"AS": 300_000_000})
+        assert said.startswith("DictionaryError: ")
+        assert words in said
 
 
 @pytest.mark.parametrize("kind", ["csv", "jsonl"])
@@ -697,6 +711,15 @@ def test_row_54_out_of_memory(forked, here):
     assert "in/long.wav needs more memory than there is" in said
     assert temporary() == []
     assert finished() == ["small"]
+    # In Python it is Python's own error, which whoever calls may catch.
+    program = "audiosep.separate('in/{}.wav', **{}).save('python/{}')"
+    for name, words in (("long", "MemoryError: "), ("small", "")):
+        said = forked.call(
+            program.format(name, files.SMALL_SETTINGS, name), limits={"AS": 30_000_000}
+        )
+        assert said.startswith(words)
+        assert ("Error" in said) == bool(words), said
+    assert finished("python") == ["small"]
 
 
 def one_slow():
