@@ -38,6 +38,7 @@ __all__ = [
     "without_python",
 ]
 
+_LONGEST = 1200
 _IN_PYTHON = re.compile(r" \(in Python: (?:[^()]|\([^()]*\))*\)")
 
 
@@ -63,6 +64,14 @@ class AudiosepError(Exception):
     """Base of all errors raised on purpose."""
 
     exit_code = ExitCode.ALL_FAILED
+
+    def __str__(self) -> str:
+        # What a file holds may stand in it, of any length; what to do about it stands at the end.
+        text = super().__str__()
+        if len(text) <= _LONGEST:
+            return text
+        half = _LONGEST // 2
+        return f"{text[:half]} … {text[-half:]}"
 
 
 class UsageError(AudiosepError):

@@ -72,7 +72,7 @@ def check_step(step_s: object) -> None:
     """
     if not isinstance(step_s, float) or not _SHORTEST_STEP_S <= step_s <= _LONGEST_STEP_S:
         raise DictionaryError(
-            f"patches need a step_s, as exemplars do, of 0.0001 to 1 seconds, got {step_s!r}."
+            f"patches need a step_s, as exemplars do, of 0.0001 to 1 seconds, got {step_s!r:.40}."
         )
 
 

@@ -24,7 +24,8 @@ __all__ = ["Judged", "arranged", "prepare", "sentence_problem", "try_out"]
 _SMALL = ("--preset", "components", "--components", "3", "--iterations", "2", "--threads", "1")
 _CODES = {0, 1, 2, 3, 4, 5}
 _UNEXPECTED = {
-    "unexpected": "traceback",
+    "failed unexpectedly": "traceback",
+    "audiosep: unexpected ": "traceback",
     "please report": "traceback",
     "needs more memory than there is": "memory",
 }

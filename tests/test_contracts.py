@@ -183,6 +183,12 @@ def test_errors(name, code, parents):
     assert name in errors.__all__
     assert error.exit_code == code
     assert all(issubclass(error, parent) for parent in parents)
+    # What a file holds may stand in the middle; which file and what to do must not be lost in it.
+    assert str(error("in/a.wav: no.")) == "in/a.wav: no."
+    said = str(error(f"in/a.wav: got {[10**30] * 5000!r}; make it anew."))
+    assert said.startswith("in/a.wav: got [1000")
+    assert said.endswith("000]; make it anew.")
+    assert len(said) < 1300
 
 
 def commands_of(group, before=""):
