@@ -58,6 +58,8 @@ def main() -> None:
         for n, seed in enumerate(seeds_of(kind) if kind else ()):
             # Short ones, so that many are tried.
             (seeds / f"{n}-{seed.name}").write_bytes(seed.content[:4096])
+        if name == "activations":
+            (seeds / "table.csv").write_text("time_s,a,b\n" + "0.1,1e-3,2\n" * 10)
         place = Path(folder) / f"input{_ENDINGS.get(name, '')}"
         # libFuzzer writes into the first folder it is given.
         own = [argument for argument in sys.argv[1:] if not argument.startswith("-")]
