@@ -35,6 +35,7 @@ __all__ = [
     "ParameterError",
     "RefusedError",
     "UsageError",
+    "printable",
     "without_python",
 ]
 
@@ -45,6 +46,13 @@ _IN_PYTHON = re.compile(r" \(in Python: (?:[^()]|\([^()]*\))*\)")
 def without_python(message: str) -> str:
     """Return a message without what is for those only who call the library."""
     return _IN_PYTHON.sub("", message)
+
+
+def printable(text: str) -> str:
+    """Return a text that is safe to print: control characters are escaped."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 class ExitCode(IntEnum):
@@ -66,8 +74,9 @@ class AudiosepError(Exception):
     exit_code = ExitCode.ALL_FAILED
 
     def __str__(self) -> str:
-        # What a file holds may stand in it, of any length; what to do about it stands at the end.
-        text = super().__str__()
+        # What a file holds may stand in it: characters that a terminal obeys, and text of any
+        # length, when what to do about it stands at the end.
+        text = printable(super().__str__())
         if len(text) <= _LONGEST:
             return text
         half = _LONGEST // 2

@@ -189,6 +189,7 @@ def test_errors(name, code, parents):
     assert said.startswith("in/a.wav: got [1000")
     assert said.endswith("000]; make it anew.")
     assert len(said) < 1300
+    assert str(error("in/a\nb\x1b[2J.wav: no.")) == "in/a\\nb\\x1b[2J.wav: no."
 
 
 def commands_of(group, before=""):

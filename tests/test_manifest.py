@@ -137,8 +137,9 @@ def test_lines_are_counted_through_quotes(here):
         (b"a.wav\nb.wav\n", "has no column 'input'; its first line names the columns"),
         (b"input,input\n", "has two columns 'input'"),
         (b"input,presett\na.wav,stems\n", "there is no setting 'presett'; there are input, out, "),
-        (b'input\n"a.wav\nb.wav\n', "list.csv, line 2: .*; check its quotes."),
-        (b"input\n" + b"a" * 200_000, "list.csv, line 2: .*limit"),
+        (b'input\n"a.wav\nb.wav\n', "list.csv, line 2: .*; check its quotes and line ends"),
+        (b"input,com\r\0,seed\na.wav,,\n", "list.csv, line 1: .*; check its quotes and line ends"),
+        (b"input\n" + b"a" * 200_000, "list.csv, line 2: .*; check its quotes"),
         (b"RIFF\xff\xff\x00\x00WAVE", "line 1: not UTF-8"),
     ],
 )

@@ -23,6 +23,7 @@ __all__ = ["COLUMNS", "Manifest", "Row", "opened"]
 
 _JSON_ENDINGS = (".jsonl", ".ndjson", ".json")
 _BOM = b"\xef\xbb\xbf"
+_NO_CELLS = "it is not clear where its cells end; check its quotes and line ends, or save it again"
 
 
 def _whole(value: Any) -> int:
@@ -236,7 +237,10 @@ class Manifest:
         head = next((text for text in lines if text.strip()), "")
         # The first of equally frequent marks, so that a single column is cut at commas.
         mark = max(",;\t", key=head.count)
-        cells = next(csv.reader([head], delimiter=mark), [])
+        try:
+            cells = next(csv.reader([head], delimiter=mark), [])
+        except csv.Error:
+            raise UsageError(f"{name}, line {at}: {_NO_CELLS}.") from None
         columns = [cell.strip().lower().replace("_", "-") for cell in cells]
         if "input" not in columns:
             raise UsageError(
@@ -252,8 +256,8 @@ class Manifest:
                 cells = next(table)
             except StopIteration:
                 return
-            except csv.Error as error:
-                raise UsageError(f"{name}, line {number}: {error}; check its quotes.") from None
+            except csv.Error:
+                raise UsageError(f"{name}, line {number}: {_NO_CELLS}.") from None
             if not any(cell.strip() for cell in cells):
                 continue
             if len(cells) > len(columns):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import TypeVar
 
-from audiosep.errors import InputError
+from audiosep.errors import InputError, printable
 from audiosep.io.urls import Place, Url
 from audiosep.labels import folded, no_device
 
@@ -94,7 +94,7 @@ def display(path: Place | str) -> str:
     text = os.fsencode(str(path)).decode("utf-8", "backslashreplace")
     if len(text) > _LONGEST:
         text = f"{text[:100]}...{text[-100:]}"
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return printable(text)
 
 
 def told(path: Path) -> str:
