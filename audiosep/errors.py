@@ -39,7 +39,9 @@ __all__ = [
     "without_python",
 ]
 
-_LONGEST = 1200
+# Longer than any path that is in use, and longer than anyone reads.
+_ENDLESS = re.compile(r"\S{1000,}")
+_LONGEST = 2 * 600
 _IN_PYTHON = re.compile(r" \(in Python: (?:[^()]|\([^()]*\))*\)")
 
 
@@ -77,10 +79,9 @@ class AudiosepError(Exception):
         # What a file holds may stand in it: characters that a terminal obeys, and text of any
         # length, when what to do about it stands at the end.
         text = printable(super().__str__())
-        if len(text) <= _LONGEST:
-            return text
+        text = _ENDLESS.sub(lambda found: f"{found[0][:100]}...{found[0][-100:]}", text)
         half = _LONGEST // 2
-        return f"{text[:half]} … {text[-half:]}"
+        return text if len(text) <= _LONGEST else f"{text[:half]} … {text[-half:]}"
 
 
 class UsageError(AudiosepError):

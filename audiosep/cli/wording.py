@@ -36,10 +36,6 @@ _NAMED = re.compile(
 )
 
 
-# Longer than any path that is in use, and longer than anyone reads.
-_ENDLESS = re.compile(r"\S{1000,}")
-
-
 def counted(n: int, noun: str) -> str:
     """Return ``1 stem``, ``2 stems``."""
     return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
@@ -48,9 +44,7 @@ def counted(n: int, noun: str) -> str:
 def words_of(error: AudiosepError) -> str:
     """Sentence of an error for the command line; options in place of parameters in a usage."""
     words = without_python(str(error))
-    if isinstance(error, UsageError):
-        words = _NAMED.sub(_as_typed, words)
-    return _ENDLESS.sub(lambda found: f"{found[0][:100]}...{found[0][-100:]}", words)
+    return _NAMED.sub(_as_typed, words) if isinstance(error, UsageError) else words
 
 
 def _as_typed(found: re.Match[str]) -> str:

@@ -29,6 +29,12 @@ class WrongTypeError(ParameterError, TypeError):
     """Data in a container that cannot be used."""
 
 
+class _OtherNamesError(ParameterError):
+    """Columns that are others than those of the fit, one a line, as scikit-learn tells it."""
+
+    __str__ = Exception.__str__
+
+
 def not_fitted(message: str) -> Exception:
     """Return the error of an estimator that is used too early.
 
@@ -301,7 +307,7 @@ def _compare_names(name: str, seen: Any, given: Any) -> None:
         message += "Feature names seen at fit time, yet now missing:\n" + _listed(missing)
     if not unseen and not missing:
         message += "Feature names must be in the same order as they were in fit.\n"
-    raise ParameterError(message)
+    raise _OtherNamesError(message)
 
 
 def _listed(names: list[str]) -> str:
