@@ -12,7 +12,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Counted", "counted", "cut_frame_bytes", "is_broken_inside"]
+from audiosep.io import frames
+
+__all__ = ["Counted", "counted", "cut_frame_bytes", "framed_s", "is_broken_inside"]
 
 _RATES_HZ = (44100, 48000, 32000)
 _KBIT = {
@@ -24,9 +26,7 @@ _KBIT = {
     (2, 3): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
 }
 _HEAD = 1 << 16
-_TAIL = 1 << 14
 _TAGS = (b"TAG", b"APETAGEX", b"LYRICSBEGIN", b"ID3", b"3DI")
-_IN_A_ROW = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,22 +89,7 @@ def counted(path: Path) -> Counted | None:
 
 def cut_frame_bytes(path: Path) -> int:
     """Bytes that are missing from the last frame; 0 where the file ends behind a frame or a tag."""
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        file.seek(max(0, size - _TAIL))
-        tail = file.read(_TAIL)
-    for start in range(len(tail)):
-        if tail[start] != 0xFF:
-            continue
-        at, n = start, 0
-        while (frame := _frame_at(tail, at)) is not None and at + frame.n_bytes <= len(tail):
-            at, n = at + frame.n_bytes, n + 1
-        if n >= _IN_A_ROW:
-            rest = tail[at:]
-            if frame is None or rest.startswith(_TAGS):
-                return 0
-            return at + frame.n_bytes - len(tail)
-    return 0
+    return frames.cut_frame_bytes(path, _frame_at, _TAGS)
 
 
 def is_broken_inside(path: Path) -> bool:
@@ -119,15 +104,17 @@ def is_broken_inside(path: Path) -> bool:
             at += frame.n_bytes
         file.seek(at)
         behind = file.read(_HEAD)
-    return any(_n_in_a_row(behind, start) >= _IN_A_ROW for start in range(len(behind)))
+    return any(
+        frames.n_in_a_row(behind, start, _frame_at) >= frames.IN_A_ROW
+        for start in range(len(behind))
+    )
 
 
-def _n_in_a_row(data: bytes, at: int) -> int:
-    """How many whole frames follow each other from a place on, up to what is enough."""
-    n = 0
-    while n < _IN_A_ROW and (frame := _frame_at(data, at)) and at + frame.n_bytes <= len(data):
-        at, n = at + frame.n_bytes, n + 1
-    return n
+def framed_s(path: Path) -> float:
+    """Seconds of sound in all frames that are found in the file, whatever it counts itself."""
+    with path.open("rb") as file:
+        first = _behind_tag(file.read(10))
+    return frames.walk_frames(path, _frame_at, first).seconds
 
 
 def _behind_tag(start: bytes) -> int:
