@@ -12,7 +12,7 @@ from audiosep.io.decoders import Salvager
 from audiosep.io.endings import Ending, amount, ending_of
 from audiosep.io.frames import walk_frames
 from audiosep.io.header import AudioInfo
-from audiosep.io.mpeg_frames import framed_s as mpeg_s
+from audiosep.io.mpeg_frames import junk_bytes, walk
 from audiosep.io.ogg_pages import walk_pages
 from audiosep.io.raw_frames import RAW_FRAMES
 
@@ -92,11 +92,11 @@ def found_in(
     about = decoder.info
     ending = ending_of(where, about)
     whole = n_wanted is None
-    walk = walk_pages(where) if about.format == "OGG" and whole else None
+    pages = walk_pages(where) if about.format == "OGG" and whole else None
     notes = list(other_name(where, about))
-    if walk is not None and walk.n_streams > 1:
+    if pages is not None and pages.n_streams > 1:
         notes.append(
-            f"it is {walk.n_streams} recordings in a row, and only the first of them is read; "
+            f"it is {pages.n_streams} recordings in a row, and only the first of them is read; "
             "take the others apart from it with another program."
         )
     frames = None
@@ -119,8 +119,8 @@ def found_in(
     if decoder.gaps:
         found.append(_gap_words(decoder.gaps, about.sr))
     end_s = (first + n_got) / about.sr
-    if walk is not None and walk.n_holes:
-        whole_s = walk.whole_s if walk.lost_beginning else about.duration
+    if pages is not None and pages.n_holes:
+        whole_s = pages.whole_s if pages.lost_beginning else about.duration
         missing_s = None if whole_s is None or end_s >= whole_s else whole_s - end_s
         found.append(_inside(missing_s, whole_s, about.sr))
         found += filter(None, [ending.words()])
@@ -148,13 +148,17 @@ def found_in(
         missing_s = None
         found.append(f"the file is damaged after {end_s:.2f} s ({decoder.stopped}).")
     elif about.format == "MP3" and whole:
-        framed_s = mpeg_s(where)
+        framed_s = walk(where).seconds
         if framed_s - end_s > _LEAST_UNREAD_S:
             missing_s, whole_s = framed_s - end_s, framed_s
             found.append(
                 f"only {end_s:.2f} s of {framed_s:.2f} s can be read, because its first frame does "
                 "not count all others; convert it to WAV with another program."
             )
+    if about.format == "MP3" and whole and not first and (n_junk := junk_bytes(where)):
+        found.append(
+            f"its first {n_junk} bytes are no sound: its beginning is damaged or was cut off."
+        )
     if altered and not found:
         found.append(
             "its samples are not those that its checksum was made of: it was altered since."

@@ -6,6 +6,7 @@ so that chance is none.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,6 +50,8 @@ class Frame(Protocol):
 FrameAt = Callable[[bytes, int], Frame | None]
 """Reads the frame header at a place; None where there is none."""
 
+_FIRST_BYTES = re.compile(rb"[\xff\x0b]")  # of frames of any kind, so that all else is quick
+
 
 @dataclass(frozen=True, kw_only=True)
 class FrameWalk:
@@ -60,15 +63,25 @@ class FrameWalk:
         Sound in the frames that are whole.
     n_holes : int
         Places at which they do not follow each other, and go on behind that.
+    first : int
+        Byte at which the first one begins.
+    n_frames : int
+        How many are whole.
+    n_bytes : int
+        Of all that are whole.
     """
 
     seconds: float
     n_holes: int
+    first: int
+    n_frames: int
+    n_bytes: int
 
 
 def walk_frames(path: Path, frame_at: FrameAt, first: int = 0) -> FrameWalk:
     """Look at all frames from a place in a file on."""
     seconds, n_rows, follows, at = 0.0, 0, False, first
+    begin, n_frames, n_bytes = 0, 0, 0
     with path.open("rb") as file:
         while True:
             file.seek(at)
@@ -82,13 +95,21 @@ def walk_frames(path: Path, frame_at: FrameAt, first: int = 0) -> FrameWalk:
                     here = _next_row(data, here, last, frame_at)
                     follows = here < last
                     n_rows += follows
+                    begin = at + here if n_rows == 1 and not n_frames else begin
                 elif here + frame.n_bytes > len(data):
                     break
                 else:
                     seconds += frame.n_samples / frame.sr
+                    n_frames, n_bytes = n_frames + 1, n_bytes + frame.n_bytes
                     here += frame.n_bytes
             if is_last:
-                return FrameWalk(seconds=seconds, n_holes=max(0, n_rows - 1))
+                return FrameWalk(
+                    seconds=seconds,
+                    n_holes=max(0, n_rows - 1),
+                    first=begin,
+                    n_frames=n_frames,
+                    n_bytes=n_bytes,
+                )
             at += here
 
 
@@ -116,6 +137,8 @@ def n_in_a_row(data: bytes, at: int, frame_at: FrameAt) -> int:
 
 def _next_row(data: bytes, at: int, last: int, frame_at: FrameAt) -> int:
     """Where frames begin that follow each other, before a place; that place where none do."""
-    while at < last and n_in_a_row(data, at, frame_at) < IN_A_ROW:
-        at += 1
-    return at
+    while found := _FIRST_BYTES.search(data, at, last):
+        if n_in_a_row(data, found.start(), frame_at) >= IN_A_ROW:
+            return found.start()
+        at = found.end()
+    return last
