@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import struct
 from contextlib import suppress
 
@@ -571,3 +572,14 @@ def test_frames_of_different_lengths_are_whole(tmp_path):
     recording = open_recording(path, options=STRICT)
     assert recording.warnings == ()
     assert recording.audio.n_samples >= 176_400
+
+
+def test_sound_that_no_way_leads_to_is_not_said_to_be_cut_off(tmp_path):
+    path = tmp_path / "x.mka"
+    container(path)
+    data = bytearray(path.read_bytes())
+    half = len(data) // 2
+    data[half:] = np.random.default_rng(5).integers(0, 256, len(data) - half, "u1").tobytes()
+    path.write_bytes(data)
+    warning = open_recording(path, options=SALVAGE).warnings[-1]
+    assert re.search("ends early or is damaged|nothing can be decoded after", warning)

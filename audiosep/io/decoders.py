@@ -27,7 +27,7 @@ from audiosep.io.quiet import without_notes
 
 __all__ = ["Decoder", "Salvager", "open_decoder"]
 
-_MPEG_SAMPLES = 576
+_MPEG_SAMPLES = 1152
 _SKIPPED_BYTES = 1024  # by the decoder of MP3, before it says that it has not found a frame
 _FINE_SAMPLES = 256
 _TRIED_SAMPLES = 1024

@@ -141,8 +141,10 @@ def found_in(
         missing_s, whole_s = short_s, about.duration
         inside = about.format in ("OGG", "MP3") and (ending.is_inside or not ending.is_cut)
         how = f"{amount(short_s, about.duration, about.sr)} missing"
+        # Decoders of containers may find no way behind a damage and take it for the end.
+        ends = "ends early or is damaged" if about.format in CONTAINERS else "ends early"
         found.append(
-            _inside(short_s, about.duration, about.sr) if inside else f"the file ends early: {how}."
+            _inside(short_s, about.duration, about.sr) if inside else f"the file {ends}: {how}."
         )
     elif decoder.stopped:
         missing_s = None
