@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import os
 from dataclasses import dataclass
@@ -13,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from audiosep.errors import InputError
-from audiosep.io import AudioInfo, ReadOptions, info
-from audiosep.io.flac_frames import stream_info
+from audiosep.io import AudioInfo, ReadOptions
 from audiosep.io.passes import Pass, pass_through
+from audiosep.types import LOUDEST
 
 __all__ = ["Health", "check_recording"]
 
@@ -28,6 +27,9 @@ CLIP_RUN = 3
 DC_LEVEL = 0.01
 """A mean beyond this is an offset: 1 % of full scale, -40 dB."""
 
+DC_LEAST_S = 0.1
+"""... over so many seconds at least; in a shorter sound it is a part of the sound."""
+
 SILENT_LEVEL = 1e-4
 """What stays below this, -80 dB of full scale, is silent."""
 
@@ -35,7 +37,6 @@ INVERTED_BELOW = -0.95
 """Correlation of two channels below which one is taken for the other one upside down."""
 
 _MOST_COMPARED = 32  # channels: their products grow with the square
-_MD5_DEPTHS = {"PCM_S8": 1, "PCM_16": 2, "PCM_24": 3}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +67,7 @@ class Health:
     dc : tuple of float
         Mean of each channel.
     is_silent : bool
-        Whether nothing is louder than -80 dB of full scale.
+        Whether nothing is louder than -80 dB of full scale; not where all samples are no numbers.
     dead_channels : tuple of int
         Channels that are silent where others are not, from 1.
     inverted_channels : tuple of (int, int)
@@ -123,23 +124,15 @@ def check_recording(path: str | os.PathLike[str], *, stream: int | None = None) 
     where = Path(os.fspath(path))
     watch = _Watch()
     try:
-        digest = _Digest.of(where, info(where, stream=stream))
-
-        def take(block: npt.NDArray[np.float32], _sr: int) -> None:
-            watch.take(block)
-            if digest is not None:
-                digest.take(block)
-
         found = pass_through(
             where,
-            take,
+            lambda block, _sr: watch.take(block),
             options=ReadOptions(damaged="salvage", stream=stream),
             keep_nonfinite=True,
         )
     except InputError as error:
         raise type(error)(f"{where} {error}") from None
-    altered = digest is not None and not found.damage and not digest.fits()
-    return _health(where, found, watch, altered=altered)
+    return _health(where, found, watch)
 
 
 class _Watch:
@@ -199,39 +192,12 @@ class _Watch:
         return result
 
 
-class _Digest:
-    """The checksum of all samples, in a file that brings one to compare it with."""
-
-    def __init__(self, n_bytes: int, wanted: bytes) -> None:
-        self._n_bytes, self._wanted = n_bytes, wanted
-        self._sum = hashlib.md5(usedforsecurity=False)
-
-    @classmethod
-    def of(cls, path: Path, about: AudioInfo) -> _Digest | None:
-        """Begin the checksum of a FLAC; None for all else, and where it has none."""
-        depth = _MD5_DEPTHS.get(about.subtype)
-        header = stream_info(path) if about.format == "FLAC" else None
-        if depth is None or header is None or not any(header.md5):
-            return None
-        return cls(depth, header.md5)
-
-    def take(self, block: npt.NDArray[np.float32]) -> None:
-        """Add samples, as the integers that they were."""
-        whole = np.rint(block.astype(np.float64) * 2.0 ** (8 * self._n_bytes - 1)).astype("<i4")
-        raw = whole.reshape(-1, 1).view(np.uint8)[:, : self._n_bytes]
-        self._sum.update(raw.tobytes())
-
-    def fits(self) -> bool:
-        """Whether the samples are those that were encoded."""
-        return self._sum.digest() == self._wanted
-
-
-def _health(path: Path, found: Pass, watch: _Watch, *, altered: bool) -> Health:
+def _health(path: Path, found: Pass, watch: _Watch) -> Health:
     sr = found.info.sr
     peak = float(watch.peaks.max())
-    is_silent = peak < SILENT_LEVEL
+    is_silent = peak < SILENT_LEVEL and watch.n_nonfinite < watch.n * watch.peaks.size
     dc = tuple(float(value) for value in watch.sums / watch.n)
-    dead = () if is_silent else tuple(np.flatnonzero(watch.peaks < SILENT_LEVEL) + 1)
+    dead = () if peak < SILENT_LEVEL else tuple(np.flatnonzero(watch.peaks < SILENT_LEVEL) + 1)
     facts: dict[str, Any] = {
         "n_samples": found.n_samples,
         "missing_s": found.missing_s,
@@ -246,20 +212,16 @@ def _health(path: Path, found: Pass, watch: _Watch, *, altered: bool) -> Health:
         "inverted_channels": _pairs(watch, -1.0, INVERTED_BELOW),
     }
     problems = [_begun(words) for words in found.damage]
-    if altered:
-        problems.append(
-            "Its samples are not those that its checksum was made of: it was altered since."
-        )
-    problems += _faults(facts, watch)
+    problems += _faults(facts, watch, sr)
     notes = [_begun(words) for words in found.notes]
     if watch.peaks.size > 1 and not is_silent and _same(watch):
         notes.append("All channels are the same: it is mono.")
-    if peak > 1.0:
+    if 1.0 < peak <= LOUDEST:
         notes.append(f"It reaches {20 * math.log10(peak):.1f} dB above full scale.")
     return Health(path=path, info=found.info, problems=tuple(problems), notes=tuple(notes), **facts)
 
 
-def _faults(facts: dict[str, Any], watch: _Watch) -> list[str]:
+def _faults(facts: dict[str, Any], watch: _Watch, sr: int) -> list[str]:
     """What is wrong with the sound, in sentences."""
     found = []
     if n := facts["n_nonfinite"]:
@@ -271,13 +233,19 @@ def _faults(facts: dict[str, Any], watch: _Watch) -> list[str]:
         share = 100 * n / (watch.n * watch.peaks.size)
         found.append(f"It is clipped: {n} samples ({share:.2g} %) stand still at full scale.")
     if facts["is_silent"]:
+        all_others = "all others" if facts["n_nonfinite"] else "all samples"
         found.append(
             "It is silent: nothing reaches -80 dB of full scale."
             if facts["peak"]
-            else "It is silent: all samples are 0."
+            else f"It is silent: {all_others} are 0."
+        )
+    if facts["peak"] > LOUDEST:
+        found.append(
+            f"It reaches {20 * math.log10(facts['peak']):.0f} dB above full scale: that is no "
+            "recording."
         )
     for channel, value in enumerate(facts["dc"], start=1):
-        if abs(value) >= DC_LEVEL:
+        if DC_LEVEL <= abs(value) <= 1.0 and watch.n >= DC_LEAST_S * sr:
             found.append(f"Channel {channel} has an offset (DC) of {100 * value:.1f} %.")
     found += [
         f"Channel {channel} is dead: it is silent where others are not."

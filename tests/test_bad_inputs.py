@@ -103,7 +103,7 @@ def make_nothing(path):
 BAD = [
     ("empty.wav", make_empty, "is empty (0 bytes)"),
     ("header20.wav", make_header_of_20_bytes, "has a damaged header"),
-    ("header44.wav", make_header_only, "holds no audio"),
+    ("header44.wav", make_header_only, "is cut, and none of its sound can be decoded"),
     ("noframes.wav", make_no_frames, "holds no audio"),
     ("text.wav", make_text, "is not audio that can be read"),
     ("zeros.wav", make_zeros, "is not audio that can be read"),

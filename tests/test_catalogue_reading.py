@@ -134,7 +134,8 @@ def test_row_03_header_without_samples(split, here, n_bytes):
     files.write_sound(here / "x.wav", None if n_bytes else empty)
     if n_bytes:
         Path("x.wav").write_bytes(Path("x.wav").read_bytes()[:n_bytes])
-    refused(split, "x.wav", "holds no audio", next_step="restore it from a backup")
+    words = "is cut, and none of its sound can be decoded" if n_bytes else "holds no audio"
+    refused(split, "x.wav", words, next_step="restore it from a backup")
 
 
 @pytest.mark.parametrize("riff_size", [0, 36, None])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 import struct
 from contextlib import suppress
 
@@ -13,14 +15,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audiosep import ReadOptions
-from audiosep.errors import InputError
+from audiosep.errors import DamagedAudioError, InputError
 from audiosep.io import info, open_recording
 from audiosep.io.decoders import open_decoder
 from audiosep.io.endings import ending_of
 from audiosep.io.flac_frames import frame_starts, last_sample, stream_info
 from audiosep.io.mpeg_frames import counted, cut_frame_bytes, is_broken_inside
-from audiosep.io.ogg_pages import last_page
-from audiosep.io.patched import PatchedFile
+from audiosep.io.ogg_pages import last_page, walk_pages
+from audiosep.io.patched import PatchedFile, ReheadedFile
 from audiosep.io.reading import scan_recording
 from audiosep.io.riff import audio_bytes
 from audiosep.io.tapes import FileTape
@@ -98,7 +100,9 @@ def test_mp3_with_and_without_a_count(tmp_path):
     assert counted(path) is None
     assert cut_frame_bytes(path) == 0
     assert not ending_of(path, info(path)).is_cut
-    assert open_recording(path).warnings == ()
+    whole = open_recording(path)
+    assert whole.warnings == ()
+    assert whole.audio.n_samples >= 30_000  # its decoder alone guesses half of them
     path.write_bytes(bare + b"TAG" + bytes(125))
     assert cut_frame_bytes(path) == 0
     path.write_bytes(bare[:-100])
@@ -296,3 +300,286 @@ def test_an_mp3_that_counts_its_bytes_in_another_way_is_whole(tmp_path):
     data[at : at + 4] = struct.pack(">I", len(data) + 2000)
     path.write_bytes(data)
     assert open_recording(path).warnings == ()
+
+
+def test_another_head_is_read_and_nothing_is_written(tmp_path):
+    path = tmp_path / "x"
+    path.write_bytes(bytes(range(100)))
+    file = ReheadedFile(path, 10, b"abcd")
+    wanted = b"abcd" + bytes(range(10, 100))
+    assert file.read() == wanted
+    assert file.seek(0, 2) == len(wanted)
+    for first, n in [(0, 3), (2, 4), (3, 1), (4, 30), (93, 5), (200, 5)]:
+        assert file.seek(first) == first
+        assert file.read(n) == wanted[first : first + n]
+        assert file.tell() == min(first + n, max(first, len(wanted)))
+    file.close()
+    assert path.read_bytes() == bytes(range(100))
+
+
+STRICT = ReadOptions(damaged="refuse")
+
+
+def ogg(path, subtype="VORBIS", seconds=4):
+    """An OGG of noise and where its pages begin."""
+    files.write_sound(path, files.noise(seconds * 48000, 1), 48000, format="OGG", subtype=subtype)
+    data = path.read_bytes()
+    places = [at for at in range(len(data)) if data.startswith(b"OggS", at)]
+    assert len(places) > 5
+    return data, [*places, len(data)]
+
+
+@pytest.mark.parametrize("subtype", ["VORBIS", "OPUS"])
+@pytest.mark.parametrize("how", ["cut out", "overwritten", "page cut out"])
+@pytest.mark.parametrize("page", [2, 4])
+def test_a_hole_in_an_ogg_is_told(tmp_path, subtype, how, page):
+    path = tmp_path / "x.ogg"
+    data, places = ogg(path, subtype)
+    if how == "page cut out" and page == 2:
+        page = 3  # without the first one it is a stream that was recorded from its middle on
+    first, last = places[page], places[page + 1]
+    if how == "cut out":
+        path.write_bytes(data[: first + 1000] + data[first + 3000 :])
+    elif how == "overwritten":
+        path.write_bytes(data[: first + 1000] + b"rot!" * 50 + data[first + 1200 :])
+    else:
+        path.write_bytes(data[:first] + data[last:])
+    recording = open_recording(path)
+    (warning,) = recording.warnings
+    lost = 4 - recording.audio.duration
+    assert lost > 0.1
+    assert warning.startswith(f"the file is damaged inside: {lost:.2f} s of 4.00 s (")
+    assert warning.endswith("missing, so that what follows comes too early.")
+    with pytest.raises(DamagedAudioError, match="is damaged, and --strict"):
+        open_recording(path, options=STRICT)
+
+
+def resealed(page):
+    """A page with the checksum that it should have."""
+    crc = 0
+    for byte in page[:22] + bytes(4) + page[26:]:
+        crc ^= byte << 24
+        for _ in range(8):
+            crc = (crc << 1 ^ (0x04C11DB7 if crc >> 31 else 0)) & 0xFFFFFFFF
+    return page[:22] + struct.pack("<I", crc) + page[26:]
+
+
+def test_an_ogg_from_the_middle_of_a_stream_is_whole(tmp_path):
+    path = tmp_path / "x.ogg"
+    data, places = ogg(path)
+    pages = [data[a:b] for a, b in itertools.pairwise(places)]
+    moved = pages[:2]
+    for page in pages[2:]:
+        (granule,) = struct.unpack_from("<q", page, 6)
+        (number,) = struct.unpack_from("<I", page, 18)
+        granule, number = struct.pack("<q", granule + 10**9), struct.pack("<I", number + 500)
+        moved.append(resealed(page[:6] + granule + page[14:18] + number + page[22:]))
+    path.write_bytes(b"".join(moved))
+    assert walk_pages(path).n_holes == 0
+    assert open_recording(path, options=STRICT).warnings == ()
+
+
+def test_an_ogg_whose_last_page_is_rotten_is_cut(tmp_path):
+    path = tmp_path / "x.ogg"
+    data, places = ogg(path)
+    path.write_bytes(data[: places[-2] + 40] + bytes(10) + data[places[-2] + 50 :])
+    (warning,) = open_recording(path).warnings
+    assert "it has no end mark" in warning
+
+
+def test_of_oggs_in_a_row_one_is_read_and_it_is_said(tmp_path):
+    path = tmp_path / "x.ogg"
+    data, _ = ogg(path)
+    path.write_bytes(data + data)
+    recording = open_recording(path)
+    assert recording.audio.n_samples == 4 * 48000
+    assert "2 recordings in a row, and only the first" in recording.warnings[0]
+
+
+def test_an_mp3_that_lost_its_first_frame_is_read_and_told(tmp_path):
+    path = files.write_sound(
+        tmp_path / "x.mp3", files.noise(60_000), 44100, format="MP3", subtype=None
+    )
+    data = path.read_bytes()
+    path.write_bytes(bytes(64) + data[64:])
+    recording = open_recording(path)
+    assert recording.audio.n_samples >= 60_000
+    assert "bytes are no sound: its beginning is damaged" in recording.warnings[0]
+    with pytest.raises(DamagedAudioError, match="its beginning is damaged"):
+        open_recording(path, options=STRICT)
+
+
+def test_an_mp3_whose_first_frame_counts_too_few(tmp_path):
+    path = files.write_sound(
+        tmp_path / "x.mp3", files.noise(60_000), 44100, format="MP3", subtype=None
+    )
+    path.write_bytes(path.read_bytes() * 2)
+    (warning,) = open_recording(path).warnings
+    assert warning.startswith("only 1.36 s of 2.")
+
+
+def test_rubbish_in_an_mp3_is_a_hole(tmp_path):
+    path = files.write_sound(
+        tmp_path / "x.mp3", files.noise(4 * 44100), 44100, format="MP3", subtype=None
+    )
+    data = bytearray(path.read_bytes())
+    half = len(data) // 2
+    data[half : half + 6000] = np.random.default_rng(3).integers(0, 200, 6000, "u1").tobytes()
+    path.write_bytes(data)
+    scan = scan_recording(path, n_kept=10**9)
+    assert 3.3 * 44100 < scan.n_samples < 3.95 * 44100
+    assert "the file is damaged inside: 0." in scan.warnings[0]
+    tape = FileTape.of(path, scan)
+    for first in (0, 90_000, 10_000):
+        wanted = scan.audio.samples[:, first : first + 50_001]
+        np.testing.assert_array_equal(tape.part(first, first + 50_001).samples, wanted)
+    tape.close()
+
+
+def test_a_flac_whose_checksum_does_not_fit(tmp_path):
+    path = files.write_sound(tmp_path / "x.flac", files.noise(50_000), format="FLAC")
+    assert open_recording(path, options=STRICT).warnings == ()
+    data = bytearray(path.read_bytes())
+    data[30] ^= 0x55
+    path.write_bytes(data)
+    (warning,) = open_recording(path).warnings
+    assert warning.startswith("its samples are not those that its checksum was made of")
+    with pytest.raises(DamagedAudioError, match="checksum"):
+        open_recording(path, options=STRICT)
+    assert open_recording(path, duration=1.0, options=STRICT).warnings == ()  # not of a part
+
+
+def test_next_to_nothing_is_refused(tmp_path):
+    path = files.write_sound(tmp_path / "x.wav", files.noise(24_000, 1))
+    data = path.read_bytes()
+    path.write_bytes(data[:50])
+    words = r"is cut: it holds only 3 samples \(0\.00038 s\) of 3\.00 s; restore it from a backup\."
+    for options in (ReadOptions(), SALVAGE):
+        with pytest.raises(DamagedAudioError, match="only 3 samples"):
+            open_recording(path, options=options)
+    with pytest.raises(DamagedAudioError, match=words):
+        scan_recording(path)
+    path.write_bytes(data[:2000])  # short, but some of it
+    assert "is damaged" not in open_recording(path).warnings[0]
+    whole = files.write_sound(tmp_path / "y.wav", files.noise(1, 1))
+    assert open_recording(whole).warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("n_cut", "words"),
+    [
+        (1, "1 sample of 3.00 s (less than 0.1 %) is missing."),
+        (20, "10 samples of 3.00 s (less than 0.1 %) are missing."),
+        (4800, "0.30 s of 3.00 s (10 %) are missing."),
+        (47_000, "2.94 s of 3.00 s (97.9 %) are missing."),
+    ],
+)
+def test_shares_are_not_rounded_to_all_or_nothing(tmp_path, n_cut, words):
+    path = files.write_sound(tmp_path / "x.wav", files.noise(24_000, 1))
+    path.write_bytes(path.read_bytes()[:-n_cut])
+    assert open_recording(path).warnings == (f"the file ends early: {words}",)
+
+
+def test_an_ogg_without_a_page_of_sound_is_cut(tmp_path):
+    path = tmp_path / "x.ogg"
+    data, places = ogg(path)
+    path.write_bytes(data[: places[2] + 2000])
+    words = "is cut, and none of its sound can be decoded; restore it from a backup"
+    with pytest.raises(DamagedAudioError, match=words):
+        open_recording(path)
+
+
+def test_the_place_of_a_damage_is_true(tmp_path):
+    path = tmp_path / "x.flac"
+    samples = damaged(path, 0.5)
+    ((first, _),) = scan_recording(path, options=SALVAGE).gaps
+    with pytest.raises(DamagedAudioError, match=f"is damaged after {first / 44100:.2f} s"):
+        open_recording(path)
+    np.testing.assert_array_equal(
+        open_recording(path, duration=first / 44100).audio.samples, samples[:, :first]
+    )
+
+
+def container(path, seconds=4, sr=44100, **kwargs):
+    """Sound of a container that changes all the time, and what is decoded of it."""
+    containers = pytest.importorskip("containers")
+    sweep = np.sin(np.cumsum(np.linspace(0.01, 1.0, seconds * sr)))
+    samples = np.tile(0.5 * sweep, (2, 1)).astype(np.float32)
+    containers.write_container(path, [samples], sr, **kwargs)
+    return open_recording(path, options=STRICT).audio.samples
+
+
+def test_a_corrupted_m4a_is_read_on_both_sides(tmp_path):
+    path = tmp_path / "x.m4a"
+    whole = container(path)
+    data = bytearray(path.read_bytes())
+    half = data.index(b"mdat") + (len(data) - data.index(b"mdat")) // 2
+    data[half : half + 1000] = b"\xff" * 1000
+    path.write_bytes(data)
+    scan = scan_recording(path, options=SALVAGE, n_kept=10**9)
+    found = scan.audio.samples
+    assert scan.gaps
+    assert "could not be decoded and are silent" in scan.warnings[0]
+    (first, _), last = scan.gaps[0], scan.gaps[-1][1]
+    assert 0 < last - first < 0.5 * 44100
+    assert found.shape == whole.shape  # nothing moves in time
+    np.testing.assert_array_equal(found[:, : first - 2048], whole[:, : first - 2048])
+    np.testing.assert_allclose(found[:, last + 8192 :], whole[:, last + 8192 :], atol=0.02)
+    assert not found[:, slice(*scan.gaps[0])].any()
+    with pytest.raises(DamagedAudioError, match=f"is damaged after {first / 44100:.2f} s"):
+        open_recording(path)
+    tape = FileTape.of(path, scan_recording(path, options=SALVAGE))
+    for begin in (0, first - 3000, last - 1000, 500):
+        wanted = found[:, begin : begin + 30_000]
+        np.testing.assert_array_equal(tape.part(begin, begin + wanted.shape[1]).samples, wanted)
+    tape.close()
+
+
+RAW = [("x.aac", "aac"), ("x.ac3", "ac3")]
+
+
+@pytest.mark.parametrize(("name", "codec"), RAW)
+def test_frames_alone_tell_that_they_were_cut(tmp_path, name, codec):
+    path = tmp_path / name
+    container(path, codec=codec)
+    data = path.read_bytes()
+    assert not ending_of(path, info(path)).is_cut
+    path.write_bytes(data[: int(0.61 * len(data))])
+    (warning,) = open_recording(path).warnings
+    assert "it stops inside a frame" in warning
+    with pytest.raises(DamagedAudioError, match="stops inside a frame"):
+        open_recording(path, options=STRICT)
+
+
+@pytest.mark.parametrize(("name", "codec"), RAW)
+def test_frames_alone_tell_of_a_hole(tmp_path, name, codec):
+    path = tmp_path / name
+    container(path, codec=codec)
+    data = path.read_bytes()
+    half = len(data) // 2
+    path.write_bytes(data[:half] + data[half + 3000 :])
+    warnings = open_recording(path, options=SALVAGE).warnings
+    assert warnings[-1].startswith("the file is damaged inside")
+    with pytest.raises(DamagedAudioError, match="is damaged"):
+        open_recording(path, options=STRICT)
+
+
+def test_frames_of_different_lengths_are_whole(tmp_path):
+    containers = pytest.importorskip("containers")
+    # The length of such a file can only be guessed by its first frames, and that is far off.
+    samples = np.concatenate([np.zeros((2, 88_200), np.float32), files.noise(88_200)], axis=1)
+    path = containers.write_container(tmp_path / "x.aac", [samples], 44100)
+    recording = open_recording(path, options=STRICT)
+    assert recording.warnings == ()
+    assert recording.audio.n_samples >= 176_400
+
+
+def test_sound_that_no_way_leads_to_is_not_said_to_be_cut_off(tmp_path):
+    path = tmp_path / "x.mka"
+    container(path)
+    data = bytearray(path.read_bytes())
+    half = len(data) // 2
+    data[half:] = np.random.default_rng(5).integers(0, 256, len(data) - half, "u1").tobytes()
+    path.write_bytes(data)
+    warning = open_recording(path, options=SALVAGE).warnings[-1]
+    assert re.search("ends early or is damaged|nothing can be decoded after", warning)

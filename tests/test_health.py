@@ -146,6 +146,24 @@ def test_silent(path, level, words):
     assert health.dead_channels == ()
 
 
+def test_nothing_is_said_of_what_is_not_there(path):
+    health = checked(path, np.full((1, SR), np.nan, dtype=np.float32))
+    assert health.problems == (f"{SR} samples are no numbers, the first at 0.000 s.",)
+    assert (health.is_silent, health.dead_channels) == (False, ())
+    some = np.zeros((1, SR), dtype=np.float32)
+    some[0, 7] = np.nan
+    assert checked(path, some).problems[1] == "It is silent: all others are 0."
+
+
+def test_an_offset_is_one_of_a_sound(path):
+    assert checked(path, np.full((1, 3), 0.2, dtype=np.float32)).is_healthy
+    loud = tone()
+    loud[5] = 1e31
+    health = checked(path, loud)
+    assert health.problems == ("It reaches 620 dB above full scale: that is no recording.",)
+    assert health.notes == ()
+
+
 def test_dead_channel(path):
     health = checked(path, np.stack([tone(), 0 * tone()]))
     assert health.dead_channels == (2,)

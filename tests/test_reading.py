@@ -350,7 +350,7 @@ def test_devices_are_refused():
     [
         (3, InputError, "is not audio"),
         (20, DamagedAudioError, "has a damaged header"),
-        (44, InputError, "holds no audio: 0 samples"),
+        (44, DamagedAudioError, "is cut, and none of its sound can be decoded; restore it"),
     ],
 )
 def test_headers_without_sound(tmp_path, n_bytes, error, words):

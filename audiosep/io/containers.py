@@ -5,8 +5,8 @@ PyAV decodes with the libraries of FFmpeg; no other program is started.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,9 @@ import numpy.typing as npt
 
 from audiosep.errors import DamagedAudioError, InputError
 from audiosep.io.formats import Bits
+from audiosep.io.frames import cut_frame_bytes
 from audiosep.io.header import AudioInfo, DecodingError, check_rate
+from audiosep.io.raw_frames import RAW_FRAMES
 
 __all__ = ["CONTAINERS", "ContainerDecoder", "container_of"]
 
@@ -75,6 +77,22 @@ def container_of(path: Path) -> str:
     return ""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Lost:
+    """What cannot be decoded.
+
+    Parameters
+    ----------
+    why : str
+        The decoder's words.
+    n_samples : int or None
+        How many samples; None where nothing can be decoded behind it.
+    """
+
+    why: str
+    n_samples: int | None
+
+
 class ContainerDecoder:
     """One audio track of a container, forwards.
 
@@ -127,8 +145,15 @@ class ContainerDecoder:
         # MP4 rounds to a millisecond; more of what an encoder adds at the end is not kept.
         counts = kind == "MP4" and self.info.n_samples > 0
         self._left = self.info.n_samples + self.info.sr // 1000 if counts else None
+        self._lost: Lost | None = None
+        self._next_s = self._begin_s()
+        self._n_frame = 0
         self._coming = self._blocks()
         self._kept = np.zeros((0, self.info.n_channels), dtype=np.float32)
+
+    def _begin_s(self) -> float | None:
+        start, base = self._track.start_time, self._track.time_base
+        return None if start is None or base is None else float(start * base)
 
     def _chosen(self, kind: str, stream: int | None) -> Any:
         tracks = self._file.streams.audio
@@ -174,23 +199,61 @@ class ContainerDecoder:
             bits=bits,
         )
 
-    def _blocks(self) -> Iterator[npt.NDArray[np.float32]]:
-        n = self.info.n_channels
-        frames = itertools.chain(self._file.decode(self._track), [None])
-        frame: Any
+    def _blocks(self) -> Iterator[npt.NDArray[np.float32] | Lost]:
+        """Blocks in their order, and what is lost between them."""
+        lost = ""
         made: Any
-        for frame in frames:
-            if frame is not None and (frame.sample_rate, frame.layout.nb_channels) != (
-                self.info.sr,
-                n,
-            ):
-                raise DecodingError("its rate or its channels change on the way")
+        for frame in self._frames():
+            if isinstance(frame, str):
+                lost = lost or frame
+                continue
+            if frame is not None:
+                if lost:
+                    yield Lost(why=lost, n_samples=self._gap_before(frame))
+                    lost = ""
+                shape = frame.sample_rate, frame.layout.nb_channels
+                if shape != (self.info.sr, self.info.n_channels):
+                    yield Lost(why="its rate or its channels change on the way", n_samples=None)
+                    return
+                self._n_frame = frame.samples
+                self._next_s = _seconds(frame)
+                if self._next_s is not None:
+                    self._next_s += frame.samples / self.info.sr
             for made in self._resampler.resample(frame):
-                block: npt.NDArray[np.float32] = made.to_ndarray().reshape(-1, n)
+                block: npt.NDArray[np.float32] = made.to_ndarray().reshape(-1, self.info.n_channels)
                 yield block
+        if lost and not self._is_cut():
+            yield Lost(why=lost, n_samples=None)
+
+    def _is_cut(self) -> bool:
+        """Whether what cannot be decoded is the rest of a frame at the end of the file."""
+        kind = self.info.format
+        return kind in RAW_FRAMES and cut_frame_bytes(self.info.path, RAW_FRAMES[kind]) > 0
+
+    def _frames(self) -> Iterator[Any]:
+        """Decoded frames, None behind the last, and in place of what cannot be decoded, why."""
+        try:
+            for packet in self._file.demux(self._track):
+                try:
+                    yield from packet.decode()
+                except self._errors as error:
+                    yield _reason(error)
+        except self._errors as error:
+            yield _reason(error)
+        yield None
+
+    def _gap_before(self, frame: Any) -> int:
+        """How many samples are lost before a frame, by the times in the file."""
+        at_s = _seconds(frame)
+        if at_s is None or self._next_s is None:
+            return self._n_frame or frame.samples  # one that cannot be decoded
+        n = round((at_s - self._next_s) * self.info.sr)
+        whole = round(n / frame.samples) * frame.samples
+        # Times are rounded to a millisecond in some files, and frames come as a whole.
+        return max(1, whole if abs(whole - n) <= self.info.sr // 500 else n)
 
     def read(self, n: int) -> npt.NDArray[np.float32]:
-        """Read up to `n` samples of shape (samples, channels); fewer only at the end.
+        """Read up to `n` samples of shape (samples, channels); fewer at the end or at a damage.
 
         Raises
         ------
@@ -201,20 +264,38 @@ class ContainerDecoder:
             n = min(n, self._left)
         parts, got = [self._kept[:n]], min(n, len(self._kept))
         self._kept = self._kept[n:]
-        while got < n:
-            try:
-                block = next(self._coming, None)
-            except self._errors as error:
-                raise DecodingError(_reason(error)) from None
+        while got < n and self._lost is None:
+            block = next(self._coming, None)
             if block is None:
+                break
+            if isinstance(block, Lost):
+                self._lost = block
                 break
             parts.append(block[: n - got])
             self._kept = block[n - got :]
             got += len(parts[-1])
+        if self._lost is not None and n and not got:
+            raise DecodingError(self._lost.why)
         if self._left is not None:
             self._left -= got
         out: npt.NDArray[np.float32] = np.ascontiguousarray(np.concatenate(parts), dtype=np.float32)
         return out
+
+    def go_on(self) -> int:
+        """Go on behind what could not be decoded, and say how many samples are lost with it.
+
+        Returns
+        -------
+        int
+            0 where nothing can be decoded behind it.
+        """
+        if self._lost is None or self._lost.n_samples is None:
+            return 0
+        n, self._lost = self._lost.n_samples, None
+        if self._left is not None:
+            n = min(n, self._left)
+            self._left -= n
+        return n
 
     def seek(self, sample: int) -> None:
         """Never called: the place of a sample is not exact in these files."""
@@ -251,5 +332,13 @@ def _opened(source: Any, demuxer: str) -> Any:
         return av.open(source, format=demuxer)
 
 
+def _seconds(frame: Any) -> float | None:
+    """When a frame begins, in its file."""
+    if frame.pts is None or frame.time_base is None:
+        return None
+    return float(frame.pts * frame.time_base)
+
+
 def _reason(error: Exception) -> str:
-    return str(getattr(error, "strerror", None) or error).splitlines()[0].rstrip(".")
+    words = str(getattr(error, "strerror", None) or error).splitlines()[0].rstrip(".")
+    return "no decoder takes it" if words.startswith("Error number") else words

@@ -27,6 +27,8 @@ from audiosep.io.quiet import without_notes
 
 __all__ = ["Decoder", "Salvager", "open_decoder"]
 
+_MPEG_SAMPLES = 1152
+_SKIPPED_BYTES = 1024  # by the decoder of MP3, before it says that it has not found a frame
 _FINE_SAMPLES = 256
 _TRIED_SAMPLES = 1024
 _MOST_TRIES = 1000  # of places in a file: each takes a while in one that is damaged all over
@@ -65,6 +67,13 @@ class Decoder(Protocol):
         """
         ...
 
+    def go_on(self) -> int:
+        """Go on behind what could not be decoded, and say how many samples are lost with it.
+
+        Only in formats that are not entered by seeking; 0 where there is no way.
+        """
+        ...
+
     def close(self) -> None:
         """Close the file."""
         ...
@@ -86,6 +95,8 @@ class SoundDecoder:
 
     def __init__(self, path: Path) -> None:
         self._file: Any = open_file(path)
+        self._most_errors = path.stat().st_size // _SKIPPED_BYTES + 1
+        self._kept: npt.NDArray[np.float32] | None = None
         try:
             self.info = about_file(path, self._file)
         except InputError:
@@ -102,10 +113,41 @@ class SoundDecoder:
         self._file.seekable = lambda: False
         try:
             with without_notes(self.info.format):
+                if self.info.format == "MP3":
+                    return self._frames(n)
                 block: npt.NDArray[np.float32] = self._file.read(n, dtype="float32", always_2d=True)
         except soundfile.LibsndfileError as error:
             raise DecodingError(reason_of(error)) from None
         return block
+
+    def _frames(self, n: int) -> npt.NDArray[np.float32]:
+        """Samples of an MP3, also behind a hole, at which its decoder stops after a while.
+
+        They are read in small pieces, always the same ones, since with an error a piece is lost.
+        """
+        import soundfile
+
+        parts: list[npt.NDArray[np.float32]] = []
+        left = n
+        while left:
+            piece, self._kept = self._kept, None
+            if piece is None:
+                try:
+                    piece = self._file.read(_MPEG_SAMPLES, dtype="float32", always_2d=True)
+                except soundfile.LibsndfileError:
+                    if not self._most_errors:
+                        raise
+                    self._most_errors -= 1
+                    continue
+            if not len(piece):
+                break
+            parts.append(piece[:left])
+            if len(piece) > left:
+                self._kept = piece[left:]
+            left -= len(parts[-1])
+        if not parts:
+            return np.zeros((0, self.info.n_channels), dtype=np.float32)
+        return np.concatenate(parts)
 
     def seek(self, sample: int) -> None:
         """Go on with a sample, see :class:`Decoder`."""
@@ -115,6 +157,10 @@ class SoundDecoder:
             self._file.seek(sample)
         except soundfile.LibsndfileError as error:
             raise DecodingError(reason_of(error)) from None
+
+    def go_on(self) -> int:
+        """Return 0: such files are gone on with by seeking, or not at all."""
+        return 0
 
     def close(self) -> None:
         """Close the file."""
@@ -161,6 +207,8 @@ class Salvager:
         Opens the file from its beginning.
     gaps : sequence of (int, int), optional
         First sample of each gap, and the first behind it, where they are known.
+    goes_on : bool
+        Whether what is behind a damage is looked for; else all ends there.
 
     Attributes
     ----------
@@ -171,13 +219,18 @@ class Salvager:
     """
 
     def __init__(
-        self, opened: Callable[[], Decoder], gaps: Sequence[tuple[int, int]] | None = None
+        self,
+        opened: Callable[[], Decoder],
+        gaps: Sequence[tuple[int, int]] | None = None,
+        *,
+        goes_on: bool = True,
     ) -> None:
         self._opened = opened
         self._inner = opened()
         self.info, self.exact = self._inner.info, self._inner.exact
         self.gaps: list[tuple[int, int]] = list(gaps or ())
         self._known = gaps is not None
+        self.goes_on = goes_on
         self._starts: list[int] | None = None
         self._n_tries = 0
         self.stopped = ""
@@ -206,6 +259,10 @@ class Salvager:
         self._reopen(sample if gap is None else gap[1])
         self._at = sample
 
+    def go_on(self) -> int:
+        """Return 0: it has gone on by itself."""
+        return 0
+
     def close(self) -> None:
         """Close the file."""
         self._inner.close()
@@ -221,8 +278,18 @@ class Salvager:
         if gap is None:
             return None
         if self._known and self._at == gap[0]:
-            self._reopen(gap[1])
+            if self.exact:
+                self._reopen(gap[1])
+            else:
+                self._meet_damage()
         return np.zeros((min(n, gap[1] - self._at), self.info.n_channels), dtype=np.float32)
+
+    def _meet_damage(self) -> None:
+        """Go on behind a damage that is known to come next."""
+        try:
+            self._inner.read(1)
+        except DecodingError:
+            self._inner.go_on()
 
     def _sound(self, n: int) -> npt.NDArray[np.float32]:
         """Samples up to the next gap, which is looked for where it is not known."""
@@ -234,14 +301,20 @@ class Salvager:
         try:
             return self._inner.read(n)
         except DecodingError as error:
+            why = str(error)
             if self._known:
                 raise
             if not self.exact:
-                self.stopped = str(error)
-                return self._nothing()
-        return self._up_to_damage(n)
+                lost = self._inner.go_on() if self.goes_on else 0
+                if not lost:
+                    self.stopped = why
+                    return self._nothing()
+                self.gaps.append((self._at, self._at + lost))
+                silence = self._silence(n)
+                return self._nothing() if silence is None else silence
+        return self._up_to_damage(n, why)
 
-    def _up_to_damage(self, n: int) -> npt.NDArray[np.float32]:
+    def _up_to_damage(self, n: int, why: str) -> npt.NDArray[np.float32]:
         """Read what can be decoded before a damage, and note where sound begins again."""
         parts: list[npt.NDArray[np.float32]] = []
         at, size = self._at, _FINE_SAMPLES
@@ -260,10 +333,10 @@ class Salvager:
                     break
                 parts.append(block)
                 at += len(block)
-        except DecodingError as error:
-            behind = self._behind(at)
+        except DecodingError:
+            behind = self._behind(at) if self.goes_on else None
             if behind is None:
-                self.stopped = str(error)
+                self.stopped = why
             else:
                 self.gaps.append((at, behind))
         if parts:

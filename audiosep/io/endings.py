@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
+from audiosep.io import frames
 from audiosep.io.flac_frames import last_sample, stream_info
 from audiosep.io.header import AudioInfo
 from audiosep.io.mpeg_frames import counted, cut_frame_bytes, is_broken_inside
 from audiosep.io.ogg_pages import last_page
+from audiosep.io.raw_frames import RAW_FRAMES
 from audiosep.io.riff import audio_bytes
 
 __all__ = ["Ending", "amount", "ending_of"]
 
 _SAMPLE_BYTES = {"PCM_16": 2, "PCM_24": 3, "PCM_32": 4, "FLOAT": 4, "DOUBLE": 8}
+_IN_A_FRAME = "it stops inside a frame"
+_SHORT_S = 0.01
 _CHUNKED = frozenset({"WAV", "WAVEX", "RF64", "W64", "AIFF", "CAF", "AU"})
 
 
@@ -33,6 +38,8 @@ class Ending:
         How much sound; None where that is not known.
     whole_s : float or None
         How much there should be.
+    sr : int
+        Sample rate in Hz.
     sign : str
         By what it is known, where nothing counts the sound.
     has_no_length : bool
@@ -45,6 +52,7 @@ class Ending:
     missing_bytes: int = 0
     missing_s: float | None = None
     whole_s: float | None = None
+    sr: int = 1
     sign: str = ""
     has_no_length: bool = False
 
@@ -54,17 +62,26 @@ class Ending:
             return ""
         if self.missing_s is None:
             return f"the file ends early: {self.sign}, and it cannot be told how much is missing."
-        how = f"{amount(self.missing_s, self.whole_s)} missing"
+        how = f"{amount(self.missing_s, self.whole_s, self.sr)} missing"
         if self.is_inside:
             return f"the file is damaged inside: {how}, so that what follows comes too early."
         return f"the file ends early: {how}."
 
 
-def amount(seconds: float, of: float | None) -> str:
-    """``0.25 s of 0.50 s (50 %) are``."""
+def amount(seconds: float, of: float | None, sr: int) -> str:
+    """``0.25 s of 0.50 s (50 %) are``; what is shorter than 0.01 s in samples."""
+    n = math.ceil(seconds * sr - 1e-6)
+    lost, are = f"{seconds:.2f} s", "are"
+    if seconds < _SHORT_S:
+        lost, are = (f"{n} samples", "are") if n > 1 else ("1 sample", "is")
     if not of:
-        return f"{seconds:.2f} s are"
-    return f"{seconds:.2f} s of {of:.2f} s ({100 * seconds / of:.3g} %) are"
+        return f"{lost} {are}"
+    share = f"{100 * seconds / of:.3g} %"
+    if seconds < of / 1000:
+        share = "less than 0.1 %"
+    elif seconds < of and seconds > 0.999 * of:
+        share = "more than 99.9 %"
+    return f"{lost} of {of:.2f} s ({share}) {are}"
 
 
 def ending_of(path: Path, about: AudioInfo) -> Ending:
@@ -90,6 +107,9 @@ def ending_of(path: Path, about: AudioInfo) -> Ending:
         return _of_ogg(path)
     if about.format == "MP3":
         return _of_mp3(path, about)
+    if about.format in RAW_FRAMES:
+        n = frames.cut_frame_bytes(path, RAW_FRAMES[about.format])
+        return Ending(is_cut=n > 0, missing_bytes=n, sign=_IN_A_FRAME)
     return Ending()
 
 
@@ -107,6 +127,7 @@ def _of_chunks(path: Path, about: AudioInfo) -> Ending:
             missing_bytes=found.missing,
             missing_s=whole_s * share if whole_s else None,
             whole_s=whole_s or None,
+            sr=about.sr,
             sign="its header promises more bytes",
         )
     per_s = max(1, about.n_channels * _SAMPLE_BYTES.get(about.subtype, 1)) * about.sr
@@ -115,6 +136,7 @@ def _of_chunks(path: Path, about: AudioInfo) -> Ending:
         missing_bytes=found.missing,
         missing_s=found.missing / per_s,
         whole_s=found.promised / per_s,
+        sr=about.sr,
     )
 
 
@@ -129,6 +151,7 @@ def _of_flac(path: Path, about: AudioInfo) -> Ending:
         is_cut=True,
         missing_s=(info.n_samples - last) / about.sr,
         whole_s=info.n_samples / about.sr,
+        sr=about.sr,
     )
 
 
@@ -141,7 +164,7 @@ def _of_mp3(path: Path, about: AudioInfo) -> Ending:
     count = counted(path)
     if count is None:
         n = cut_frame_bytes(path)
-        return Ending(is_cut=n > 0, missing_bytes=n, sign="it stops inside a frame")
+        return Ending(is_cut=n > 0, missing_bytes=n, sign=_IN_A_FRAME)
     missing = max(0, count.promised - count.held)
     if not missing:
         return Ending()
@@ -152,4 +175,5 @@ def _of_mp3(path: Path, about: AudioInfo) -> Ending:
         missing_bytes=missing,
         missing_s=whole_s * missing / count.promised,
         whole_s=whole_s or None,
+        sr=about.sr,
     )

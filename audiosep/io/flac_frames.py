@@ -38,6 +38,8 @@ class StreamInfo:
         Samples of each frame but the last, where all have the same.
     largest_frame : int
         Bytes; 0 where they were not known.
+    depth : int
+        Bits of a sample.
     md5 : bytes
         Of the decoded samples, 16 bytes; zeros where it was not known.
     """
@@ -46,6 +48,7 @@ class StreamInfo:
     n_samples: int
     block_samples: int
     largest_frame: int
+    depth: int
     md5: bytes
 
 
@@ -67,6 +70,7 @@ def stream_info(path: Path) -> StreamInfo | None:
         n_samples=packed & ((1 << 36) - 1),
         block_samples=int.from_bytes(block[:2], "big"),
         largest_frame=int.from_bytes(block[7:10], "big"),
+        depth=1 + (packed >> 36 & 31),
         md5=block[18:34],
     )
 

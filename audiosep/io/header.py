@@ -11,7 +11,8 @@ from typing import Any
 
 from audiosep.errors import DamagedAudioError, InputError, NotAudioError
 from audiosep.io.formats import Bits, bits_of_subtype
-from audiosep.io.patched import PatchedFile
+from audiosep.io.mpeg_frames import counted, counting_frame, walk
+from audiosep.io.patched import PatchedFile, ReheadedFile
 from audiosep.io.quiet import without_notes
 from audiosep.io.riff import audio_bytes
 from audiosep.types import MAX_SAMPLE_RATE, MIN_SAMPLE_RATE
@@ -31,6 +32,7 @@ __all__ = [
 ]
 
 _UNKNOWN_LENGTH = 1 << 62  # libsndfile says 2^63 - 1 where the header of a stream has no length
+_LEAST_MISSED = 2  # frames: one may be left out at an end, and is
 _CHUNKED = (b"RIFF", b"RF64", b"FORM", b"fLaC", b"OggS", b"riff", b"caff")
 
 SEEKABLE = frozenset({"WAV", "WAVEX", "RF64", "W64", "AIFF", "CAF", "FLAC", "AU"})
@@ -150,6 +152,8 @@ def open_file(path: Path) -> Any:
         if mended is not None:
             file.close()
             return mended
+    if file.format == "MP3" and counted(path) is None:
+        return _with_count(path, file)
     return file
 
 
@@ -174,6 +178,28 @@ def _with_length(path: Path) -> Any:
     except soundfile.LibsndfileError:
         patched.close()
         return None
+
+
+def _with_count(path: Path, file: Any) -> Any:
+    """Open an MP3 with a frame that counts the others, where its decoder guesses too few."""
+    import soundfile
+
+    found = walk(path)
+    missed_s = found.seconds - file.frames / file.samplerate
+    if missed_s <= _LEAST_MISSED * found.seconds / max(1, found.n_frames):
+        return file
+    head = counting_frame(path, found)
+    if not head:
+        return file
+    reheaded = ReheadedFile(path, found.first, head)
+    try:
+        with without_notes():
+            mended = soundfile.SoundFile(reheaded)
+    except soundfile.LibsndfileError:
+        reheaded.close()
+        return file
+    file.close()
+    return mended
 
 
 def reason_of(error: Exception) -> str:

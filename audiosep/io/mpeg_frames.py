@@ -9,10 +9,21 @@ Fraunhofer's "VBRI".
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Counted", "counted", "cut_frame_bytes", "is_broken_inside"]
+from audiosep.io import frames
+
+__all__ = [
+    "Counted",
+    "counted",
+    "counting_frame",
+    "cut_frame_bytes",
+    "is_broken_inside",
+    "junk_bytes",
+    "walk",
+]
 
 _RATES_HZ = (44100, 48000, 32000)
 _KBIT = {
@@ -24,9 +35,8 @@ _KBIT = {
     (2, 3): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
 }
 _HEAD = 1 << 16
-_TAIL = 1 << 14
+_COUNTING_KBIT = 9  # the ninth bit rate: such frames have room for a count at every sample rate
 _TAGS = (b"TAG", b"APETAGEX", b"LYRICSBEGIN", b"ID3", b"3DI")
-_IN_A_ROW = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,22 +99,7 @@ def counted(path: Path) -> Counted | None:
 
 def cut_frame_bytes(path: Path) -> int:
     """Bytes that are missing from the last frame; 0 where the file ends behind a frame or a tag."""
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        file.seek(max(0, size - _TAIL))
-        tail = file.read(_TAIL)
-    for start in range(len(tail)):
-        if tail[start] != 0xFF:
-            continue
-        at, n = start, 0
-        while (frame := _frame_at(tail, at)) is not None and at + frame.n_bytes <= len(tail):
-            at, n = at + frame.n_bytes, n + 1
-        if n >= _IN_A_ROW:
-            rest = tail[at:]
-            if frame is None or rest.startswith(_TAGS):
-                return 0
-            return at + frame.n_bytes - len(tail)
-    return 0
+    return frames.cut_frame_bytes(path, _frame_at, _TAGS)
 
 
 def is_broken_inside(path: Path) -> bool:
@@ -119,15 +114,47 @@ def is_broken_inside(path: Path) -> bool:
             at += frame.n_bytes
         file.seek(at)
         behind = file.read(_HEAD)
-    return any(_n_in_a_row(behind, start) >= _IN_A_ROW for start in range(len(behind)))
+    return any(
+        frames.n_in_a_row(behind, start, _frame_at) >= frames.IN_A_ROW
+        for start in range(len(behind))
+    )
 
 
-def _n_in_a_row(data: bytes, at: int) -> int:
-    """How many whole frames follow each other from a place on, up to what is enough."""
-    n = 0
-    while n < _IN_A_ROW and (frame := _frame_at(data, at)) and at + frame.n_bytes <= len(data):
-        at, n = at + frame.n_bytes, n + 1
-    return n
+def walk(path: Path) -> frames.FrameWalk:
+    """Look at all frames that are in the file, whatever it counts itself."""
+    with path.open("rb") as file:
+        first = _behind_tag(file.read(10))
+    return frames.walk_frames(path, _frame_at, first)
+
+
+def junk_bytes(path: Path) -> int:
+    """Bytes in front of the first frame that are neither a tag nor zeros, or begin so."""
+    with path.open("rb") as file:
+        first = _behind_tag(file.read(10))
+        file.seek(first)
+        head = file.read(_HEAD)
+    for start in range(len(head)):
+        if frames.n_in_a_row(head, start, _frame_at) >= frames.IN_A_ROW:
+            junk = head[:start]
+            return start if junk.strip(b"\0") and not junk.startswith(_TAGS) else 0
+    return 0
+
+
+def counting_frame(path: Path, found: frames.FrameWalk) -> bytes:
+    """A frame that counts those of a file, as encoders put it first; empty where none can be."""
+    with path.open("rb") as file:
+        file.seek(found.first)
+        head = bytearray(file.read(4))
+    like = _frame_at(bytes(head), 0)
+    if like is None or 4 - (head[1] >> 1 & 3) != 3:
+        return b""
+    head[1] |= 1  # without a checksum
+    head[2] = head[2] & 0x0C | _COUNTING_KBIT << 4
+    frame = _frame_at(bytes(head), 0)
+    assert frame is not None, "only its bit rate is another"
+    n_bytes = min(found.n_bytes + frame.n_bytes, 0xFFFFFFFF)
+    content = b"Xing" + struct.pack(">III", 3, found.n_frames, n_bytes)
+    return (bytes(head) + bytes(frame.side_bytes) + content).ljust(frame.n_bytes, b"\0")
 
 
 def _behind_tag(start: bytes) -> int:

@@ -7,39 +7,23 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from audiosep.errors import DamagedAudioError, InputError, ParameterError, RefusedError
+from audiosep.io.checksum import Checksum
 from audiosep.io.containers import CONTAINERS
-from audiosep.io.decoders import Decoder, Salvager, open_decoder
-from audiosep.io.endings import Ending, amount, ending_of
+from audiosep.io.decoders import Salvager, open_decoder
+from audiosep.io.endings import ending_of
+from audiosep.io.findings import check_remnant, found_in, other_name
 from audiosep.io.header import AudioInfo, DecodingError, state_of
 from audiosep.io.read_options import AS_IT_IS, ReadOptions
 from audiosep.io.riff import audio_bytes
 
 __all__ = ["Pass", "finite", "foreseen", "pass_through"]
 
-_BLOCK_SAMPLES = 1 << 14  # short, because damage is found to within a block
-
-_LEAST_SHORT_S = 0.1
-"""Containers round the length of their tracks."""
-
-_ENDINGS = (
-    (("WAV", "WAVEX", "RF64"), (".wav", ".wave", ".rf64", ".bwf")),
-    (("W64",), (".w64",)),
-    (("AIFF",), (".aif", ".aiff", ".aifc")),
-    (("CAF",), (".caf",)),
-    (("FLAC",), (".flac",)),
-    (("OGG",), (".ogg", ".oga", ".opus")),
-    (("MP3",), (".mp3",)),
-    (("AU",), (".au", ".snd")),
-    (("MP4", "AAC"), (".m4a", ".mp4", ".m4b", ".aac", ".mov")),
-    (("WMA",), (".wma", ".wmv", ".asf")),
-    (("Matroska",), (".mkv", ".mka", ".webm")),
-)
+_BLOCK_SAMPLES = 1 << 14
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +41,8 @@ class Pass:
     missing_s : float or None
         How much sound is missing at the end or in the middle; 0 in whole files, None where it
         cannot be told.
+    whole_s : float or None
+        How much there should be, where something is missing and that is known.
     gaps : tuple of (int, int)
         What could not be decoded and is silent, by the samples of the file.
     damage : tuple of str
@@ -71,6 +57,7 @@ class Pass:
     first: int
     n_samples: int
     missing_s: float | None
+    whole_s: float | None
     gaps: tuple[tuple[int, int], ...]
     damage: tuple[str, ...]
     notes: tuple[str, ...]
@@ -115,8 +102,9 @@ def pass_through(
             f"start {start} must not be negative, duration {duration} must be above 0, and both "
             "finite."
         )
-    opened = partial(open_decoder, where, options.stream)
-    decoder: Decoder = Salvager(opened) if options.damaged == "salvage" else opened()
+    # Also where it is refused: so the place of a damage is known to the sample.
+    goes_on = options.damaged == "salvage"
+    decoder = Salvager(partial(open_decoder, where, options.stream), goes_on=goes_on)
     try:
         before = state_of(where)
         about = decoder.info
@@ -128,6 +116,7 @@ def pass_through(
             )
         n_wanted = None if duration is None else max(1, round(duration * about.sr))
         zeroed = _Zeroed()
+        checksum = None if first or n_wanted is not None else Checksum.of(where, about)
         n_got = 0
         _go_to(decoder, first)
         while n_wanted is None or n_got < n_wanted:
@@ -135,6 +124,8 @@ def pass_through(
             block = _next(decoder, n, first + n_got)
             if not len(block):
                 break
+            if checksum is not None:
+                checksum.take(block)
             if not keep_nonfinite:
                 block = zeroed.mended(block, first + n_got, about.sr, options)
             n_got += len(block)
@@ -146,17 +137,19 @@ def pass_through(
         raise InputError("changed while it was read; try again when nothing writes to it.")
     if n_got == 0:
         raise _no_audio(where, start, decoder)
-    damage, missing_s = _damage(where, decoder, first, n_got, n_wanted)
-    if options.damaged == "refuse" and damage:
-        raise _refused(damage[0])
+    altered = checksum is not None and not decoder.gaps and not checksum.fits()
+    found = found_in(where, decoder, first, n_got, n_wanted, altered=altered)
+    if options.damaged == "refuse" and found.damage:
+        raise _refused(found.damage[0])
     return Pass(
         info=about,
         first=first,
         n_samples=n_got,
-        missing_s=missing_s,
-        gaps=tuple(decoder.gaps) if isinstance(decoder, Salvager) else (),
-        damage=damage,
-        notes=(*zeroed.words(about.sr), *_other_name(where, about)),
+        missing_s=found.missing_s,
+        whole_s=found.whole_s,
+        gaps=tuple(decoder.gaps),
+        damage=found.damage,
+        notes=(*zeroed.words(about.sr), *found.notes),
         state=before,
     )
 
@@ -192,6 +185,7 @@ def foreseen(
     taken_s = rest_s if duration is None else min(duration, rest_s)
     if options.max_duration is not None and taken_s > options.max_duration:
         raise _too_long(options.max_duration)
+    check_remnant(ending.missing_s, ending.whole_s, about.sr)
     damage = ending.words()
     if damage and options.damaged == "refuse":
         raise _refused(damage)
@@ -201,10 +195,10 @@ def foreseen(
             raise _cannot_decode(held_s, "it ends there")
     if ending.has_no_length:
         damage = "its header gives a length of 0; what is behind it would be taken."
-    return tuple(filter(None, (damage, *_other_name(where, about))))
+    return tuple(filter(None, (damage, *other_name(where, about))))
 
 
-def _go_to(decoder: Decoder, first: int) -> None:
+def _go_to(decoder: Salvager, first: int) -> None:
     """Go to a sample: at once, or by decoding all before it."""
     if first == 0:
         return
@@ -225,11 +219,11 @@ def _go_to(decoder: Decoder, first: int) -> None:
         at += len(block)
 
 
-def _next(decoder: Decoder, n: int, at: int) -> npt.NDArray[np.float32]:
-    try:
-        return decoder.read(n)
-    except DecodingError as error:
-        raise _cannot_decode(at / decoder.info.sr, str(error)) from None
+def _next(decoder: Salvager, n: int, at: int) -> npt.NDArray[np.float32]:
+    block = decoder.read(n)
+    if decoder.stopped and not decoder.goes_on:
+        raise _cannot_decode((at + len(block)) / decoder.info.sr, decoder.stopped)
+    return block
 
 
 def _cannot_decode(at_s: float, why: str) -> DamagedAudioError:
@@ -257,14 +251,18 @@ def _check_length(n_got: int, sr: int, options: ReadOptions) -> None:
         raise _too_long(options.max_duration)
 
 
-def _no_audio(where: Path, start: float, decoder: Decoder) -> InputError:
-    if isinstance(decoder, Salvager) and decoder.stopped:
+def _no_audio(where: Path, start: float, decoder: Salvager) -> InputError:
+    if decoder.stopped:
         return DamagedAudioError(
             f"has nothing that can be decoded ({decoder.stopped}); restore it from a backup."
         )
     found = audio_bytes(where)
     if start and (found is None or found.held):
         return InputError(f"ends before the start of {start:g} s; start earlier.")
+    if ending_of(where, decoder.info).is_cut or decoder.info.n_samples:
+        return DamagedAudioError(
+            "is cut, and none of its sound can be decoded; restore it from a backup."
+        )
     return InputError(
         "holds no audio: 0 samples behind the header; record it again or restore it from a backup."
     )
@@ -313,71 +311,3 @@ class _Zeroed:
 def finite(block: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Copy a block with zeros in place of what is no number."""
     return np.where(np.isfinite(block), block, np.float32(0.0))
-
-
-def _damage(
-    where: Path, decoder: Decoder, first: int, n_got: int, n_wanted: int | None
-) -> tuple[tuple[str, ...], float | None]:
-    """What is damaged, in sentences, and how much sound is missing."""
-    about = decoder.info
-    ending = ending_of(where, about)
-    expected = about.n_samples - first
-    if n_wanted is not None:
-        expected = min(expected, n_wanted)
-    short_s = max(0, expected - n_got) / about.sr
-    if about.format in CONTAINERS and short_s < _LEAST_SHORT_S:
-        short_s = 0.0
-    if about.format == "MP3" and ending.missing_s is not None and not short_s:
-        # All samples came: encoders do not agree on which bytes they count.
-        ending = Ending()
-    found: list[str] = []
-    missing_s: float | None = 0.0
-    if isinstance(decoder, Salvager) and decoder.gaps:
-        found.append(_gap_words(decoder.gaps, about.sr))
-    if ending.is_cut and (ending.missing_s is None or not short_s):
-        missing_s = ending.missing_s
-        found.append(ending.words())
-    elif short_s and not ending.is_cut and isinstance(decoder, Salvager) and decoder.stopped:
-        missing_s = short_s
-        end_s = (first + n_got) / about.sr
-        found.append(
-            f"nothing can be decoded after {end_s:.2f} s ({decoder.stopped}): "
-            f"{amount(short_s, about.duration)} missing."
-        )
-    elif short_s:
-        missing_s = short_s
-        how = f"{amount(short_s, about.duration)} missing"
-        inside = about.format in ("OGG", "MP3") and (ending.is_inside or not ending.is_cut)
-        found.append(
-            f"the file is damaged inside: {how}, so that what follows comes too early."
-            if inside
-            else f"the file ends early: {how}."
-        )
-    elif isinstance(decoder, Salvager) and decoder.stopped:
-        missing_s = None
-        end_s = (first + n_got) / about.sr
-        found.append(f"the file is damaged after {end_s:.2f} s ({decoder.stopped}).")
-    if ending.has_no_length:
-        found.append(
-            "its header gives a length of 0, as a recorder leaves it that was stopped hard; the "
-            f"{n_got / about.sr:.2f} s behind it were taken."
-        )
-    return tuple(found), missing_s
-
-
-def _gap_words(gaps: list[tuple[int, int]], sr: int) -> str:
-    lost = sum(last - first for first, last in gaps) / sr
-    first, last = gaps[0][0] / sr, gaps[0][1] / sr
-    places = f"from {first:.2f} s to {last:.2f} s"
-    if len(gaps) > 1:
-        places = f"in {len(gaps)} places, the first {places}"
-    return f"{lost:.2f} s could not be decoded and are silent, {places}."
-
-
-def _other_name(where: Path, about: AudioInfo) -> tuple[str, ...]:
-    """Say that a name promises another format."""
-    ending = where.suffix.lower()
-    promised: set[Any] = {names for names, endings in _ENDINGS if ending in endings}
-    if not promised or any(about.format in names for names in promised):
-        return ()
-    return (f"its name ends in {ending}, but it is {about.format}, and was read as that.",)

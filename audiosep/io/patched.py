@@ -1,4 +1,4 @@
-"""A file as it would be with a few bytes of its header put right."""
+"""A file as it would be with a few bytes of its header put right, or with another header."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-__all__ = ["PatchedFile"]
+__all__ = ["PatchedFile", "ReheadedFile"]
 
 
 class PatchedFile:
@@ -58,3 +58,45 @@ class PatchedFile:
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+
+class ReheadedFile(PatchedFile):
+    """A file that is read with another beginning; nothing on the disk is changed.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    first : int
+        Bytes of it that are left out.
+    head : bytes
+        What is read in their place.
+    """
+
+    def __init__(self, path: Path, first: int, head: bytes) -> None:
+        super().__init__(path, 0, b"")
+        self._first, self._head = first, head
+        self._place = 0
+
+    def read(self, n: int = -1) -> bytes:
+        """Read up to `n` bytes."""
+        data = self._head[self._place :][: None if n < 0 else n]
+        if n < 0 or len(data) < n:
+            self._file.seek(self._first + max(0, self._place - len(self._head)))
+            data += self._file.read(-1 if n < 0 else n - len(data))
+        self._place += len(data)
+        return data
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Go to a place."""
+        if whence == os.SEEK_END:
+            end = self._file.seek(0, os.SEEK_END)
+            offset += max(0, end - self._first) + len(self._head)
+        elif whence == os.SEEK_CUR:
+            offset += self._place
+        self._place = max(0, offset)
+        return self._place
+
+    def tell(self) -> int:
+        """Return the place."""
+        return self._place

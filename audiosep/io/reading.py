@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from audiosep.errors import InputError, RefusedError
+from audiosep.io.findings import check_remnant
 from audiosep.io.header import AudioInfo
 from audiosep.io.passes import pass_through
 from audiosep.io.read_options import AS_IT_IS, ReadOptions
@@ -137,6 +138,7 @@ def open_recording(
     found = pass_through(
         Path(os.fspath(path)), take, start=start, duration=duration, options=options
     )
+    check_remnant(found.missing_s, found.whole_s, found.info.sr)
     return Recording(
         audio=Audio(samples=_gathered(blocks, n_got), sr=found.info.sr),
         info=found.info,
@@ -192,6 +194,7 @@ def scan_recording(
     found = pass_through(
         Path(os.fspath(path)), take, start=start, duration=duration, options=options
     )
+    check_remnant(found.missing_s, found.whole_s, found.info.sr)
     audio = None
     if n_got <= n_kept:
         audio = Audio(samples=_gathered(blocks, n_got), sr=found.info.sr)
