@@ -192,6 +192,7 @@ def other_letters(data):
         ("FLAC", lambda data: data[:50], r"has a damaged header \(it is cut to 50 bytes\)"),
         ("OGG", lambda data: data[:40] + NOISE, "has a "),
         ("FLAC", lambda data: data[:30] + NOISE, "has a damaged header"),
+        ("WAV", lambda data: b"RIFFnothing", r"has a damaged header \(it is cut to 11 bytes\)"),
     ],
 )
 def test_damaged_headers_in_plain_words(tmp_path, format_, change, wanted):

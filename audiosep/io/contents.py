@@ -6,7 +6,7 @@ from pathlib import Path
 
 from audiosep.io.naming import SUFFIXES
 
-__all__ = ["kind_of", "only_zeros", "why_no_audio"]
+__all__ = ["kind_of", "marked_as", "only_zeros", "why_no_audio"]
 
 _HEAD = 512
 _FEW_BYTES = 100  # less than any header with sound behind it
@@ -76,7 +76,9 @@ _PROJECT = ("a project of audiosep", "repeat what it says with 'audiosep replay'
 _LIST = ("a list of recordings", "take them apart with 'audiosep batch'")
 
 # In these the samples lie as they are, so that an audio editor can take them without a header.
-_BARE = frozenset({".wav", ".wave", ".rf64", ".w64", ".aif", ".aiff", ".aifc", ".caf", ".au"})
+_BARE = frozenset(
+    {".wav", ".wave", ".rf64", ".w64", ".aif", ".aiff", ".aifc", ".caf", ".au", ".snd"}
+)
 _VIDEOS = frozenset({".mp4", ".mov", ".mkv", ".webm", ".avi", ".flv", ".mpg", ".mpeg", ".ts"})
 
 
@@ -132,9 +134,9 @@ def kind_of(head: bytes, ending: str = "") -> tuple[str, str] | None:
     ending : str
         Of its name, in small letters.
     """
-    for at, mark, what, help_ in _MARKS:
-        if head[at : at + len(mark)] == mark:
-            return _MXL if ending == ".mxl" else (what, help_)
+    marked = marked_as(head)
+    if marked:
+        return _MXL if ending == ".mxl" else marked
     text = _text_of(head)
     if text is None:
         return None
@@ -147,6 +149,13 @@ def kind_of(head: bytes, ending: str = "") -> tuple[str, str] | None:
     if '"audiosep_project"' in begins:
         return _PROJECT
     return _LIST if _is_list(begins) else _TEXT
+
+
+def marked_as(head: bytes) -> tuple[str, str] | None:
+    """The same by marks alone, where what begins like text may be the header of a recording."""
+    return next(
+        ((what, help_) for at, mark, what, help_ in _MARKS if head.startswith(mark, at)), None
+    )
 
 
 def _is_list(text: str) -> bool:

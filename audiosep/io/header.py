@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from audiosep.errors import DamagedAudioError, InputError, NotAudioError
-from audiosep.io.contents import kind_of, only_zeros, why_no_audio
+from audiosep.io.contents import kind_of, marked_as, only_zeros, why_no_audio
 from audiosep.io.formats import Bits, bits_of_subtype
 from audiosep.io.naming import absent
 from audiosep.io.patched import PatchedFile
@@ -157,7 +157,7 @@ def _refused(path: Path, reason: str) -> InputError:
     """Why a file cannot be opened: its header is damaged, or it is something else."""
     with path.open("rb") as source:
         head = source.read(_HEAD)
-    if head[:4] not in _CHUNKED or kind_of(head):
+    if head[:4] not in _CHUNKED or marked_as(head):
         return _no_audio(path)
     n_bytes = path.stat().st_size
     if n_bytes < _SHORT_HEADER:
