@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from audiosep.errors import InputError, ParameterError
-from audiosep.io.header import info, sha256_of
+from audiosep.io.header import check_is_file, info, sha256_of
 from audiosep.io.naming import display, path_told
 from audiosep.io.read_options import ReadOptions
 from audiosep.io.reading import scan_recording
@@ -239,6 +239,7 @@ def _recording(
         notes.append(f"{_whereabouts(kept, lost)}.")
         return None
     try:
+        check_is_file(path)
         same = sha256_of(path) == about.get("sha256")
         scan = scan_recording(
             path,
@@ -248,7 +249,8 @@ def _recording(
         )
     except (InputError, OSError) as error:
         if told:
-            raise InputError(f"{path} cannot be read: {error}") from None
+            why = f"cannot be read: {error.strerror}." if isinstance(error, OSError) else error
+            raise InputError(f"{path} {why}") from None
         notes.append(f"{display(path)} cannot be read, {lost}.")
         return None
     if not same and told:

@@ -119,7 +119,7 @@ def test_a_tree_is_mirrored_and_one_bad_file_costs_one_line(split):
     assert set(ended.out.splitlines()) >= {f"out/{t}/source-1.wav" for t in ("a", "x/b", "x/y/c")}
     bad = [line for line in ended.err.splitlines() if "bad.wav" in line]
     (words,) = bad
-    assert words.startswith("audiosep: in/x/bad.wav is not audio that can be read (Format not rec")
+    assert words.startswith("audiosep: in/x/bad.wav is not audio that can be read: it is plain te")
     assert ended.err.splitlines()[-1] == (
         "audiosep: 3 done, 0 done before, 1 failed, 1 of them no audio"
     )
@@ -261,8 +261,8 @@ def test_status_says_and_does_nothing(split):
     assert statuses(ended) == wanted
     ended = split(status=True, talk=Talk(verbose=True))
     assert ended.out.splitlines() == [
-        "failed: in/bad.wav is not audio that can be read (Format not recognised); if it is a "
-        "recording, convert it to WAV or FLAC.",
+        "failed: in/bad.wav is not audio that can be read: it is plain text; if a recording was "
+        "here, restore it from a backup.",
         "left: in/x/new.wav",
         "1 done, 1 failed, 1 left",
     ]

@@ -488,7 +488,7 @@ def test_row_22_wrong_name(split, here, name):
 )
 def test_row_23_not_audio(split, run, here, content):
     Path("x.wav").write_bytes(content)
-    refused(split, "x.wav", "is not audio that can be read", next_step="convert it")
+    refused(split, "x.wav", "is not audio that can be read: it is", next_step="restore it")
     Path("tapes").mkdir()
     Path("x.wav").rename("tapes/x.wav")
     files.write_sound(here / "tapes" / "good.wav")

@@ -891,7 +891,7 @@ def test_row_59_plain_terminals(forked, here, env):
         os.close(ours)
         os.close(theirs)
     assert ended.code == 1
-    assert "absent.wav does not exist." in said
+    assert "absent.wav does not exist; check the name." in said
     assert "Traceback" not in said
     if "NO_COLOR" not in env:
         assert "\x1b" not in said

@@ -193,9 +193,9 @@ def test_some_bad(here):
     ended = split(files.audiosep, "bad.wav", "absent.wav", "good.wav", "-q")
     assert ended.code == 1
     assert ended.err.splitlines() == [
-        "audiosep: bad.wav is not audio that can be read (Format not recognised); if it is a "
-        "recording, convert it to WAV or FLAC.",
-        "audiosep: absent.wav does not exist.",
+        "audiosep: bad.wav is not audio that can be read: it is plain text; if a recording was "
+        "here, restore it from a backup.",
+        "audiosep: absent.wav does not exist; check the name.",
     ]
     assert ended.out.splitlines() == [f"separated/good/source-{i}.wav" for i in (1, 2)]
     assert sorted(os.listdir("separated")) == ["good"]  # noqa: PTH208
@@ -842,7 +842,7 @@ def test_a_missing_recording_in_a_missing_folder(inside):
     for exists in ("skip", "overwrite", "rename"):
         ended = split(inside, "nowhere/x.wav", "--exists", exists)
         assert ended.code == 3
-        assert ended.err == "audiosep: nowhere/x.wav does not exist.\n"
+        assert ended.err == "audiosep: nowhere/x.wav does not exist; check the name.\n"
 
 
 def test_a_file_where_the_folder_of_the_stems_should_be(inside):
@@ -866,7 +866,7 @@ def test_dry_run_writes_nothing(inside):
     assert ended.code == 1
     good, bad = lines(ended.out)
     assert (good["status"], good["folder"]) == ("planned", "separated/a")
-    assert bad["error"].startswith("bad.wav is not audio that can be read (Format not recognised);")
+    assert bad["error"].startswith("bad.wav is not audio that can be read: it is plain text;")
     assert files.tree(".") == before
     assert not Path("separated").exists()
     split(inside, "a.wav")
@@ -993,7 +993,7 @@ def test_names_that_would_write_to_the_terminal(here):
     assert "\x1b" not in ended.out + ended.err
     assert len(ended.out.splitlines()) == 8
     assert "separated/latin-\\xe9/source-1.wav" in ended.out
-    assert "audiosep: absent\\x1b[2J\\n.wav does not exist.\n" in ended.err
+    assert "audiosep: absent\\x1b[2J\\n.wav does not exist; check the name.\n" in ended.err
     for name in raw:
         assert Path("separated", os.fsdecode(name[:-4]), "source-1.wav").is_file()
     ended = split(files.audiosep, "--json", "--", *raw, absent)

@@ -17,6 +17,7 @@ from audiosep.io.naming import (
     SUFFIXES,
     Job,
     Planner,
+    absent,
     display,
     each_once,
     find_inputs,
@@ -120,8 +121,46 @@ def test_endings_found_in_folders(tmp_path, suffix):
 
 def test_a_folder_without_recordings_is_an_error(tmp_path):
     (tmp_path / "notes.txt").touch()
-    with pytest.raises(InputError, match="is a folder without recordings"):
+    with pytest.raises(InputError, match="a folder without recordings, and so are those in it"):
         find_inputs([tmp_path])
+    (tmp_path / "in" / "it").mkdir(parents=True)
+    (tmp_path / ".hidden").mkdir()
+    (tmp_path / ".hidden" / "x.wav").touch()
+    with pytest.raises(InputError, match="a folder without recordings, and so are those in it"):
+        find_inputs([tmp_path])
+    (tmp_path / "in" / "it" / "x.wav").touch()
+    words = "name the folders below it that hold some, or use 'audiosep split -r'"
+    with pytest.raises(InputError, match=f"is a folder without recordings; {words}"):
+        find_inputs([tmp_path])
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("mx.wav", "mix.wav"),
+        ("mxi.wav", "mix.wav"),
+        ("Mix.WAV", "mix.wav"),
+        ("mix.flac", "mix.wav"),
+        ("mix", "mix.wav"),
+        ("take 1.wav", "take1.wav"),
+        ("tape", "tapes"),
+        ("red\x1b[31m.mp3", "red\\x1b[31m.wav"),
+    ],
+)
+def test_a_name_like_the_one_that_is_not_there(tmp_path, typed, meant):
+    for name in ("mix.wav", "take1.wav", "red\x1b[31m.wav", "notes.txt", ".mx.wav"):
+        (tmp_path / name).touch()
+    (tmp_path / "tapes").mkdir()
+    assert absent(tmp_path / typed) == f"does not exist; did you mean {meant}?"
+
+
+@pytest.mark.parametrize(
+    "typed", ["absent.wav", "take2.wav", "notes.wav", "none/mix.wav", "nul\0.wav"], ids=ascii
+)
+def test_no_other_name_is_guessed(tmp_path, typed):
+    for name in ("mix.wav", "take1.wav", "silent.wav", "notes.txt"):
+        (tmp_path / name).touch()
+    assert absent(tmp_path / typed) == "does not exist; check the name."
 
 
 def test_names_too_long_for_the_system_are_left_to_the_reader():

@@ -431,7 +431,7 @@ def test_files_that_change_while_they_are_read(tmp_path, monkeypatch, change):
 def test_errors_start_with_the_path(tmp_path):
     with pytest.raises(InputError) as caught:
         audiosep.read(tmp_path / "absent.wav")
-    assert str(caught.value) == f"{tmp_path / 'absent.wav'} does not exist."
+    assert str(caught.value) == f"{tmp_path / 'absent.wav'} does not exist; check the name."
 
 
 @files.needs_permissions

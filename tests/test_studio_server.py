@@ -548,8 +548,24 @@ def run(monkeypatch, capsys):
 def test_what_does_not_exist_is_told_at_once(tmp_path, run):
     done = run("studio", tmp_path / "none.wav", "--no-browser")
     assert done.code == 3
-    assert done.err.endswith("none.wav does not exist.\n")
+    assert done.err.endswith("none.wav does not exist; check the name.\n")
     assert done.out == ""
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"\xff\xd8\xff\xe0" * 99, "is not audio that can be read: it is a JPEG picture; if a "),
+        (b"", "is empty (0 bytes)"),
+        (b"RIFF\x24\0\0\0WAVEfmt ", "has a damaged header"),
+    ],
+    ids=["picture", "empty", "cut"],
+)
+def test_what_is_no_recording_is_told_at_once(tmp_path, run, content, words):
+    (tmp_path / "x.wav").write_bytes(content)
+    done = run("studio", tmp_path / "x.wav", "--no-browser")
+    assert (done.code, done.out) == (3, "")
+    assert f"x.wav {words}" in done.err
 
 
 def test_a_port_that_is_taken(run):

@@ -447,3 +447,20 @@ def test_a_recording_whose_name_is_no_text_is_found(tmp_path):
     files.write_sound(tmp_path / "latin-\\xe9.wav", files.noise(seed=9))
     (note,) = verify(tmp_path / "out").notes
     assert "is another file by now" in note
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"no sound\n" * 99, "is not audio that can be read: it is plain text; if a recording was"),
+        (b"", "is empty (0 bytes); copy it again"),
+        (None, "does not exist; check the name."),
+    ],
+)
+def test_a_recording_that_cannot_be_read_is_told_in_a_sentence(here, tmp_path, content, words):
+    path = tmp_path / "other.wav"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(InputError) as caught:
+        verify(here, path)
+    assert str(caught.value).startswith(f"{path} {words}")

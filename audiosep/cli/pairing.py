@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from audiosep.errors import InputError, UsageError
-from audiosep.io.naming import display, find_inputs
+from audiosep.io.naming import absent, display, find_inputs
 from audiosep.labels import folded
 
 __all__ = ["MIXTURE", "Pair", "Pairing", "pair_up", "stem_name"]
@@ -90,7 +90,7 @@ def pair_up(reference: Path, estimate: Path) -> Pairing:
     """
     for path in (reference, estimate):
         if not path.exists():
-            raise InputError(f"{display(path)} does not exist.")
+            raise InputError(f"{display(path)} {absent(path)}")
     if reference.is_dir() != estimate.is_dir():
         raise UsageError(
             f"{display(reference)} and {display(estimate)} must be two folders of stems or two "

@@ -18,10 +18,13 @@ from audiosep.io.formats import Bits
 from audiosep.io.frames import cut_frame_bytes
 from audiosep.io.header import AudioInfo, DecodingError, check_rate
 from audiosep.io.raw_frames import RAW_FRAMES
+from audiosep.io.reasons import plain_reason
 
 __all__ = ["CONTAINERS", "ContainerDecoder", "container_of"]
 
 _HEAD = 200
+_BARE = ("AAC", "AC-3")  # streams of one coding, without a header
+_FEW_BYTES = 1000  # less than what is needed to tell
 _MARKS = (
     (0, b"\x1a\x45\xdf\xa3", "Matroska"),
     (0, bytes.fromhex("3026b2758e66cf11"), "WMA"),
@@ -135,7 +138,7 @@ class ContainerDecoder:
                 "from a backup."
             ) from None
         try:
-            self._track = self._chosen(kind, stream)
+            self._track = self._chosen(path, kind, stream)
             self.info = self._about(path, kind)
         except BaseException:
             self.close()
@@ -155,7 +158,7 @@ class ContainerDecoder:
         start, base = self._track.start_time, self._track.time_base
         return None if start is None or base is None else float(start * base)
 
-    def _chosen(self, kind: str, stream: int | None) -> Any:
+    def _chosen(self, path: Path, kind: str, stream: int | None) -> Any:
         tracks = self._file.streams.audio
         if not tracks:
             raise InputError(f"is {kind} without sound: it has no audio track.")
@@ -173,6 +176,12 @@ class ContainerDecoder:
             )
         track = tracks[number - 1]
         if track.codec_context is None or not track.rate or not track.channels:
+            if kind in _BARE:  # the coding is known, and no whole piece of sound was found
+                n_bytes = path.stat().st_size
+                held = (
+                    f"is cut to {n_bytes} bytes and" if n_bytes < _FEW_BYTES else f"is {kind} that"
+                )
+                raise DamagedAudioError(f"{held} holds no sound; restore it from a backup.")
             raise InputError(f"is {kind} in a coding that PyAV cannot decode; convert it to WAV.")
         return track
 
@@ -340,5 +349,4 @@ def _seconds(frame: Any) -> float | None:
 
 
 def _reason(error: Exception) -> str:
-    words = str(getattr(error, "strerror", None) or error).splitlines()[0].rstrip(".")
-    return "no decoder takes it" if words.startswith("Error number") else words
+    return plain_reason(str(getattr(error, "strerror", None) or error))

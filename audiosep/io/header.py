@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from audiosep.errors import DamagedAudioError, InputError, NotAudioError
+from audiosep.io.contents import kind_of, marked_as, only_zeros, why_no_audio
 from audiosep.io.formats import Bits, bits_of_subtype
 from audiosep.io.mpeg_frames import counted, counting_frame, walk
+from audiosep.io.naming import absent
 from audiosep.io.patched import PatchedFile, ReheadedFile
 from audiosep.io.quiet import without_notes
+from audiosep.io.reasons import UNKNOWN_CODING, plain_reason
 from audiosep.io.riff import audio_bytes
 from audiosep.types import MAX_SAMPLE_RATE, MIN_SAMPLE_RATE
 
@@ -34,6 +37,9 @@ __all__ = [
 _UNKNOWN_LENGTH = 1 << 62  # libsndfile says 2^63 - 1 where the header of a stream has no length
 _LEAST_MISSED = 2  # frames: one may be left out at an end, and is
 _CHUNKED = (b"RIFF", b"RF64", b"FORM", b"fLaC", b"OggS", b"riff", b"caff")
+_HEAD = 512
+_SHORT_HEADER = 100  # bytes: no more than the beginning of one
+_BARE = (".gsm", ".vox")  # telephone sound, which never has a header
 
 SEEKABLE = frozenset({"WAV", "WAVEX", "RF64", "W64", "AIFF", "CAF", "FLAC", "AU"})
 """Formats in which a sample is found exactly without decoding all before it."""
@@ -91,7 +97,7 @@ def check_is_file(path: Path) -> None:
             raise InputError(
                 "is a link that points nowhere; restore the file that it names."
             ) from None
-        raise InputError("does not exist.") from None
+        raise InputError(absent(path)) from None
     except PermissionError:
         raise InputError("may not be read: permission denied.") from None
     except (OSError, ValueError) as error:
@@ -137,16 +143,10 @@ def open_file(path: Path) -> Any:
         mended = _with_length(path)
         if mended is not None:
             return mended
-        with path.open("rb") as source:
-            start = source.read(4)
-        if start in _CHUNKED:
-            raise DamagedAudioError(
-                f"has a damaged header ({reason_of(error)}); restore it from a backup."
-            ) from None
-        raise NotAudioError(
-            f"is not audio that can be read ({reason_of(error)}); if it is a recording, convert it "
-            "to WAV or FLAC."
-        ) from None
+        raise _refused(path, reason_of(error)) from None
+    if file.format == "RAW" and not _may_be_bare(path):
+        file.close()
+        raise _no_audio(path)
     if file.frames == 0:
         mended = _with_length(path)
         if mended is not None:
@@ -155,6 +155,38 @@ def open_file(path: Path) -> Any:
     if file.format == "MP3" and counted(path) is None:
         return _with_count(path, file)
     return file
+
+
+def _refused(path: Path, reason: str) -> InputError:
+    """Why a file cannot be opened: its header is damaged, or it is something else."""
+    with path.open("rb") as source:
+        head = source.read(_HEAD)
+    if head[:4] not in _CHUNKED or marked_as(head):
+        return _no_audio(path)
+    n_bytes = path.stat().st_size
+    if n_bytes < _SHORT_HEADER:
+        reason = f"it is cut to {n_bytes} bytes"
+    elif reason == UNKNOWN_CODING:
+        return DamagedAudioError(
+            "has a coding that is not known, or a damaged header; if other programs play it, "
+            "convert it to WAV or FLAC, or else restore it from a backup."
+        )
+    return DamagedAudioError(f"has a damaged header ({reason}); restore it from a backup.")
+
+
+def _no_audio(path: Path) -> NotAudioError:
+    return NotAudioError(f"is not audio that can be read: {why_no_audio(path)}")
+
+
+def _may_be_bare(path: Path) -> bool:
+    """Whether sound without a header is what a name promises, and nothing speaks against it.
+
+    libsndfile goes by the name where no header is known, and takes an AU file whose header is
+    destroyed for telephone sound of 8000 Hz: noise would be made of it.
+    """
+    with path.open("rb") as source:
+        head = source.read(_HEAD)
+    return path.suffix.lower() in _BARE and kind_of(head) is None and not only_zeros(path)
 
 
 def _as_file(path: Path) -> bytes:
@@ -203,9 +235,8 @@ def _with_count(path: Path, file: Any) -> Any:
 
 
 def reason_of(error: Exception) -> str:
-    """What libsndfile says, without its decoration."""
-    text = getattr(error, "error_string", None) or str(error)
-    return str(text).strip().removeprefix("Error : ").rstrip(".")
+    """What libsndfile says, in plain words."""
+    return plain_reason(str(getattr(error, "error_string", None) or error))
 
 
 def check_rate(sr: int) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path, PurePath
 from typing import TypeVar
 
@@ -19,6 +21,7 @@ __all__ = [
     "Job",
     "Planner",
     "RemoteJob",
+    "absent",
     "display",
     "each_once",
     "find_inputs",
@@ -46,6 +49,8 @@ TOP = PurePath()
 _AnyPlace = TypeVar("_AnyPlace", Path, Place)
 
 _ODD_BYTE = re.compile(rb"\\x([89a-f][0-9a-f])")
+_MOST_LOOKED_AT = 1000  # names and folders, where it is only about words
+_LIKE = 0.85  # of two names: a letter of five in another place, or another one of seven
 _MAX_NAME_BYTES = 200  # leaves room below the usual limit of 255 for "-2" and temporary names
 
 
@@ -135,11 +140,69 @@ def find_inputs(arguments: Sequence[Path]) -> list[Path]:
         inside = [e for e in entries if is_recording_name(e) and may_be_read(e)]
         if not inside:
             raise InputError(
-                f"{display(argument)} is a folder without recordings; those in folders below it "
-                "are not taken."
+                f"{display(argument)} is a folder without recordings"
+                + (
+                    "; name the folders below it that hold some, or use 'audiosep split -r'."
+                    if _any_below(argument)
+                    else ", and so are those in it."
+                )
             )
         found += inside
     return each_once(found)
+
+
+def _any_below(folder: Path) -> bool:
+    """Whether folders in a folder hold recordings, as far as a short look tells."""
+    for where, folders, names in islice(os.walk(folder), _MOST_LOOKED_AT):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        if any(is_recording_name(path := Path(where, n)) and may_be_read(path) for n in names):
+            return True
+    return False
+
+
+def absent(path: Path) -> str:
+    """Words for a file that is not there, with the name of one that may be meant.
+
+    Parameters
+    ----------
+    path : Path
+        Where it should be.
+
+    Returns
+    -------
+    str
+        A sentence without its subject.
+    """
+    near = _near(path)
+    return (
+        f"does not exist; did you mean {display(near)}?"
+        if near
+        else ("does not exist; check the name.")
+    )
+
+
+def _near(path: Path) -> str:
+    """Name of a file beside it that differs by its ending or a few letters; empty for none."""
+    try:
+        with os.scandir(path.parent) as entries:
+            names = sorted(entry.name for entry in islice(entries, _MOST_LOOKED_AT))
+    except (OSError, ValueError):
+        return ""
+    wanted = PurePath(folded(path.name))
+    # What differs by its number is another one of many.
+    near = {
+        folded(name): name
+        for name in names
+        if (is_recording_name(PurePath(name)) or PurePath(name).suffix == path.suffix)
+        and _digits_of(PurePath(name).stem) == _digits_of(path.stem)
+    }
+    same = [like for like in near if PurePath(like).stem == wanted.stem]
+    found = same or difflib.get_close_matches(wanted.name, near, n=1, cutoff=_LIKE)
+    return near[found[0]] if found else ""
+
+
+def _digits_of(name: str) -> str:
+    return "".join(filter(str.isdigit, name))
 
 
 def may_be_read(path: Path) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from audiosep.errors import InputError, OutputError, UsageError
+from audiosep.errors import OutputError, UsageError
 from audiosep.io.naming import display
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def run_studio(
     UsageError
         If what serves pages is not installed.
     InputError
-        If `source` does not exist.
+        If `source` is no recording; folders are looked into by the page.
     OutputError
         If the port is taken, or there is no room for a temporary folder.
     KeyboardInterrupt
@@ -62,10 +62,10 @@ def run_studio(
         ) from None
     from audiosep.io.scratch import scratch
     from audiosep.studio.folders import Places
-    from audiosep.studio.session import Session
+    from audiosep.studio.session import Session, header_of
 
-    if source is not None and not source.exists():
-        raise InputError(f"{display(source)} does not exist.")
+    if source is not None and not source.is_dir():
+        header_of(source, display(source))
     roots = [Path.cwd()] + ([] if source is None else [source.absolute().parent])
     closed = [source] if source is not None and source.is_dir() else []
     with _listening(port) as listener, scratch() as work:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from audiosep.errors import AudiosepError, InputError, RefusedError, UsageError
 from audiosep.factorization_files import FACTORIZATION_NAME
-from audiosep.io.header import info
+from audiosep.io.header import AudioInfo, info
 from audiosep.io.naming import display
 from audiosep.report.finished import Finished, open_finished
 from audiosep.report.texts import length_of, rate_of
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from audiosep.research.component_sounds import ComponentSounds
     from audiosep.research.painted_regions import PaintedRegion
 
-__all__ = ["Chosen", "Session", "StaleError"]
+__all__ = ["Chosen", "Session", "StaleError", "header_of"]
 
 _LONG = ("split", "paint")
 """Jobs whose result takes the place of what is heard: nothing else is changed meanwhile."""
@@ -89,6 +89,17 @@ class Components:
         from audiosep.research.component_sounds import open_component_sounds
 
         return open_component_sounds(self.folder)
+
+
+def header_of(path: Path, name: str) -> AudioInfo:
+    """What the header of a recording says; an error starts with the name."""
+    try:
+        header = info(path)
+    except InputError as error:
+        raise InputError(f"{display(name)} {error}") from None
+    if header.n_samples == 0 and header.format in ("WAV", "FLAC"):
+        raise InputError(f"{display(name)} holds no sound (0 s); choose another recording.")
+    return header
 
 
 class Session:
@@ -175,12 +186,7 @@ class Session:
         InputError
             If it is none.
         """
-        try:
-            header = info(path)
-        except InputError as error:
-            raise InputError(f"{display(name)} {error}") from None
-        if header.n_samples == 0 and header.format in ("WAV", "FLAC"):
-            raise InputError(f"{display(name)} holds no sound (0 s); choose another recording.")
+        header = header_of(path, name)
         about = f"{length_of(header.duration)}, {rate_of(header.sr, header.n_channels)}"
         with self.lock:
             self.forget_all()
