@@ -609,6 +609,7 @@ def test_split_does_not_take_regrouped_stems_for_its_own(studio, place, tmp_path
             is_short=False,
             stream=None,
             is_damaged=False,
+            is_mended=False,
         )
         for r in (old, got.record)
     )
