@@ -36,15 +36,25 @@ __all__ = [
     "RefusedError",
     "UsageError",
     "without_python",
+    "without_salvage",
 ]
 
 _LONGEST = 1200
 _IN_PYTHON = re.compile(r" \(in Python: (?:[^()]|\([^()]*\))*\)")
+_WITH_SPLIT = re.compile(rf", or take [^']*'audiosep split --[^']*'(?:{_IN_PYTHON.pattern})?")
 
 
 def without_python(message: str) -> str:
     """Return a message without what is for those only who call the library."""
     return _IN_PYTHON.sub("", message)
+
+
+def without_salvage(message: str) -> str:
+    """Return what is wrong with a recording without what only a separation can do about it."""
+    shorter = _WITH_SPLIT.sub("", message)
+    if shorter == message or "audio editor" in shorter:
+        return shorter
+    return f"{shorter.removesuffix('.')}, or repair it in an audio editor."
 
 
 class ExitCode(IntEnum):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from audiosep.errors import InputError, ParameterError
+from audiosep.errors import InputError, ParameterError, without_salvage
 from audiosep.io.header import info, sha256_of
 from audiosep.io.naming import display, path_told
 from audiosep.io.read_options import ReadOptions
@@ -258,7 +258,8 @@ def _recording(
         )
     except (InputError, OSError) as error:
         if told:
-            raise InputError(f"{path} cannot be read: {error}") from None
+            why = without_salvage(str(error))
+            raise InputError(f"{path} cannot be read: {why}") from None
         notes.append(f"{display(path)} cannot be read, {lost}.")
         return None
     if not same and told:
