@@ -191,7 +191,7 @@ def test_rows_may_be_damaged_each_in_its_own_way(inside):
         (b"", "has no column 'input'"),
         (b"name,preset\nx,y\n", "has no column 'input'"),
         (b"input,colour\na.wav,red\n", "there is no setting 'colour'"),
-        (b"RIFF\x24\xff\x00\x00WAVEfmt \n", "not UTF-8"),
+        (b"RIFF\x24\xff\x00\x00WAVEfmt \n", "is no text, and so no manifest"),
         ("input\na.wav\n".encode("utf-16"), "is UTF-16"),
     ],
 )

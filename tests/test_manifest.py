@@ -139,7 +139,7 @@ def test_lines_are_counted_through_quotes(here):
         (b"input,presett\na.wav,stems\n", "there is no setting 'presett'; there are input, out, "),
         (b'input\n"a.wav\nb.wav\n', "list.csv, line 2: .*; check its quotes."),
         (b"input\n" + b"a" * 200_000, "list.csv, line 2: .*limit"),
-        (b"RIFF\xff\xff\x00\x00WAVE", "line 1: not UTF-8"),
+        (b"RIFF\xff\xff\x00\x00WAVE", "list.csv is no text, and so no manifest"),
     ],
 )
 def test_what_is_no_manifest(here, content, words):
