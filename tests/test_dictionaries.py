@@ -611,3 +611,13 @@ def test_missing_packages_are_named(script, tmp_path, monkeypatch):
     monkeypatch.setattr("sys.argv", ["make_dictionaries.py", "--root", str(tmp_path)])
     with pytest.raises(SystemExit, match="fluidsynth, fluid-soundfont-gm, hydrogen-drumkits"):
         script.main()
+
+
+def test_a_dictionary_with_a_damage_inside_is_to_be_learnt_again(tmp_path):
+    """What the numbers are is said by us, not by safetensors; and what to do about it."""
+    save_dictionary(make(), tmp_path / "d")
+    data = bytearray((tmp_path / "d").read_bytes())
+    data[-2:] = b"\xff\xff"  # not a number, as float16
+    (tmp_path / "d").write_bytes(data)
+    with pytest.raises(DictionaryError, match=r"; learn it again\.$"):
+        load_dictionary(tmp_path / "d")

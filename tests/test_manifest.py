@@ -139,6 +139,8 @@ def test_lines_are_counted_through_quotes(here):
         (b"input,presett\na.wav,stems\n", "there is no setting 'presett'; there are input, out, "),
         (b'input\n"a.wav\nb.wav\n', "list.csv, line 2: .*; check its quotes."),
         (b"input\n" + b"a" * 200_000, "list.csv, line 2: .*limit"),
+        (bytes(range(1, 256)), "list.csv is no text, and so no manifest; give CSV or JSON lines"),
+        (bytes(200), "list.csv is no text"),
         (b"RIFF\xff\xff\x00\x00WAVE", "list.csv is no text, and so no manifest"),
     ],
 )
