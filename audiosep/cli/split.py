@@ -84,7 +84,8 @@ def split_all(
     if batch.is_batch() or len(tasks) + len(failures) > 1:
         if (
             talk.json_lines
-            and not (options.dry_run or batch.status)
+            and not batch.is_batch()
+            and not options.dry_run
             and (code := _refused_by_place(tasks, options, talk)) is not None
         ):
             return code

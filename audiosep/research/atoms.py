@@ -324,14 +324,9 @@ def find_atoms(
         n_components=n_components, beta=beta, max_iter=max_iter, window_s=window_s, seed=seed
     )
     threads = resolve_threads(n_threads)
+    work = Work(preset="components", n_stems=_WORKING_STEMS, chunk_s=math.inf)
     try:
-        mixture, about = load_mixture(
-            source,
-            sr,
-            start=start,
-            duration=duration,
-            work=Work(preset="components", n_stems=_WORKING_STEMS, chunk_s=math.inf),
-        )
+        mixture, about = load_mixture(source, sr, start=start, duration=duration, work=work)
     except InputError as error:
         raise type(error)(without_salvage(str(error))) from None
     notes = []
