@@ -372,7 +372,7 @@ def test_an_edited_stem_is_refused(place, wish, name):
         (
             lambda p: sf.write(p / "source-2.wav", np.zeros((9, 2)), SR),
             InputError,
-            "is not the stem that was written",
+            r"is not the stem that was written: it has .*, not .*--exists repair",
         ),
         (lambda p: (p / "audiosep.json").unlink(), InputError, "holds no finished separation"),
         (lambda p: (p / "audiosep.json").write_text("[]"), InputError, "no finished separation"),
