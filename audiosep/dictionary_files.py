@@ -18,7 +18,6 @@ import numpy as np
 from audiosep.dictionaries import Dictionary, Exemplars
 from audiosep.errors import DictionaryError
 from audiosep.io.header import sha256_of
-from audiosep.io.naming import display
 from audiosep.io.single_file import replace_file
 
 __all__ = [
@@ -36,6 +35,9 @@ _METADATA_KEY = "audiosep_dictionary"
 _SUFFIX = ".safetensors"
 _DTYPES = {"templates": ("F16", "F32"), "frequencies_hz": ("F32", "F64")}
 _EXEMPLAR_DTYPES = {"exemplars": ("F16", "F32")}
+_AGAIN = "learn it again"
+_BRACE_AT = 8
+"""Where text begins in a safetensors file, behind its length."""
 _HINT = "give a .safetensors file made by audiosep"
 
 
@@ -113,11 +115,19 @@ def load_dictionary(path: str | os.PathLike[str]) -> Dictionary:
     except ValueError as error:  # of a path with NUL
         raise DictionaryError(f"{str(file)!r}: cannot read the dictionary; {_HINT}.") from error
     except SafetensorError as error:
-        raise DictionaryError(
-            f"{file}: not a dictionary, or damaged ({display(str(error)[:200])}); {_HINT}."
-        ) from error
+        raise DictionaryError(f"{file}: {_what_is_wrong(file)}") from error
     except DictionaryError as error:
         raise DictionaryError(f"{file}: {error}") from error
+
+
+def _what_is_wrong(file: Path) -> str:
+    """What a file is that safetensors cannot open; its own words are for programmers."""
+    with file.open("rb") as content:
+        begin = content.read(_BRACE_AT + 1)
+    if begin[_BRACE_AT:] == b"{":
+        return "the dictionary is cut or damaged; restore it from a backup, or learn it again."
+    empty = "" if begin else ", but empty (0 bytes)"
+    return f"not a dictionary{empty}; {_HINT}."
 
 
 def load_with_digest(path: str | os.PathLike[str]) -> tuple[Dictionary, str]:
@@ -159,8 +169,20 @@ def _read(file: Path) -> Dictionary:
         wanted = _DTYPES if found.get("exemplars") is None else _DTYPES | _EXEMPLAR_DTYPES
         for name, dtypes in wanted.items():
             if name not in names or content.get_slice(name).get_dtype() not in dtypes:
-                raise DictionaryError(f"it lacks {name!r} as numbers of {' or '.join(dtypes)}.")
+                raise DictionaryError(
+                    f"it lacks {name!r} as numbers of {' or '.join(dtypes)}; {_AGAIN}."
+                )
             arrays[name] = content.get_tensor(name)
+    try:
+        return _made(found, arrays)
+    except DictionaryError as error:
+        words = str(error)
+        if ";" not in words:  # it says already what to do
+            words = f"{words.rstrip('.')}; {_AGAIN}."
+        raise DictionaryError(words) from None
+
+
+def _made(found: dict[str, Any], arrays: dict[str, Any]) -> Dictionary:
     exemplars = None
     if "exemplars" in arrays:
         about = found["exemplars"]

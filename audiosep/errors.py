@@ -37,12 +37,14 @@ __all__ = [
     "UsageError",
     "printable",
     "without_python",
+    "without_salvage",
 ]
 
 # Longer than any path that is in use, and longer than anyone reads.
 _ENDLESS = re.compile(r"\S{1000,}")
 _LONGEST = 2 * 600
 _IN_PYTHON = re.compile(r" \(in Python: (?:[^()]|\([^()]*\))*\)")
+_WITH_SPLIT = re.compile(rf", or take [^']*'audiosep split --[^']*'(?:{_IN_PYTHON.pattern})?")
 
 
 def without_python(message: str) -> str:
@@ -55,6 +57,14 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def without_salvage(message: str) -> str:
+    """Return what is wrong with a recording without what only a separation can do about it."""
+    shorter = _WITH_SPLIT.sub("", message)
+    if shorter == message or "audio editor" in shorter:
+        return shorter
+    return f"{shorter.removesuffix('.')}, or repair it in an audio editor."
 
 
 class ExitCode(IntEnum):

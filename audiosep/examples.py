@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,9 @@ from audiosep.dictionary_files import load_dictionary
 from audiosep.errors import InputError, ParameterError, UsageError
 from audiosep.io import info, open_recording
 from audiosep.io.header import sha256_of
+from audiosep.io.naming import display
+from audiosep.io.read_options import AS_IT_IS, ReadOptions
+from audiosep.io.reading import Recording
 from audiosep.labels import problem_of_labels
 from audiosep.learning import N_COMPONENTS, learn, resampled
 from audiosep.merging import merge_dictionaries
@@ -201,15 +204,17 @@ class Whole:
     part: Callable[[float, float], Audio]
 
     @classmethod
-    def of(cls, recording: Audio | Path) -> Whole:
+    def of(cls, recording: Audio | Path, reading: ReadOptions = AS_IT_IS) -> Whole:
         """That of a recording in memory, or of a file, of which no more is read than regions."""
         if isinstance(recording, Audio):
             sr, n_channels, duration = recording.sr, recording.n_channels, recording.duration
             part = partial(_cut, recording)
         else:
-            about = info(recording)
+            about = info(recording, stream=reading.stream)
             sr, n_channels, duration = about.sr, about.n_channels, about.duration
-            part = partial(_read_between, recording)
+            # A part may be taken of what is longer than may be.
+            reading = replace(reading, max_duration=None)
+            part = partial(_read_between, recording, reading)
         return cls(sr=sr, n_channels=n_channels, duration=duration, part=part)
 
 
@@ -223,6 +228,7 @@ def hear_examples(
     seed: int,
     n_threads: int,
     progress: Progress,
+    reading: ReadOptions = AS_IT_IS,
 ) -> Heard:
     """Learn a dictionary of each source, at the analysis of the mixture.
 
@@ -240,6 +246,8 @@ def hear_examples(
         Templates of each source.
     seed, n_threads, progress
         As for :func:`audiosep.learn`.
+    reading : ReadOptions
+        How the recording is read; what it takes of a damage, it takes of examples, too.
 
     Returns
     -------
@@ -253,7 +261,7 @@ def hear_examples(
         If dictionaries do not go together.
     """
     if recording is not None:
-        whole = Whole.of(recording)
+        whole = Whole.of(recording, reading)
     else:
         whole = Whole.of(mixture) if isinstance(mixture, Audio) else mixture
     dictionaries: list[Dictionary] = []
@@ -263,7 +271,9 @@ def hear_examples(
     identity: dict[str, list[Any]] = {}
     for name, values in examples.items():
         sounds = [
-            _sound(name, value, whole) for value in values if not isinstance(value, Dictionary)
+            _sound(name, value, whole, reading)
+            for value in values
+            if not isinstance(value, Dictionary)
         ]
         found = [value.named(name) for value in values if isinstance(value, Dictionary)]
         if sounds:
@@ -281,6 +291,7 @@ def hear_examples(
         about[name] = [sound.about for sound in sounds]
         about[name] += [{"templates": d.n_components, "provenance": d.provenance} for d in found]
         notes += _notes(name, sounds, whole)
+        warnings += [words for sound in sounds for words in sound.warnings]
         known = [value for value in values if isinstance(value, Dictionary)]
         warnings += _warnings(name, sounds, known, whole.sr)
         read = iter(sounds)
@@ -302,10 +313,12 @@ class _Sound:
     audio: Audio
     about: dict[str, Any]
     identity: str
+    warnings: tuple[str, ...] = ()
 
 
-def _sound(name: str, example: Region | Path | Audio, whole: Whole) -> _Sound:
+def _sound(name: str, example: Region | Path | Audio, whole: Whole, reading: ReadOptions) -> _Sound:
     where: dict[str, Any] = {}
+    warnings: tuple[str, ...] = ()
     # Before it is read, and compared after: the record is written much later.
     identity = _identity(example)
     if isinstance(example, Region):
@@ -313,7 +326,11 @@ def _sound(name: str, example: Region | Path | Audio, whole: Whole) -> _Sound:
         audio = _part(name, example, whole)
     elif isinstance(example, Path):
         where = {"path": os.fsencode(example).decode("utf-8", "backslashreplace")}
-        audio = _read(example)
+        # Only the recording may have several tracks, or be too long.
+        recording = _read(example, replace(reading, stream=None, max_duration=None))
+        audio = recording.audio
+        shown = display(example.name)
+        warnings = tuple(f"example {shown} of {name}: {words}" for words in recording.warnings)
         if _identity(example) != identity:
             raise InputError(
                 f"{example} changed while it was read; try again when nothing writes to it."
@@ -323,6 +340,7 @@ def _sound(name: str, example: Region | Path | Audio, whole: Whole) -> _Sound:
     return _Sound(
         audio=audio,
         identity=identity,
+        warnings=warnings,
         about={
             **where,
             "duration_s": round(audio.duration, 3),
@@ -332,15 +350,17 @@ def _sound(name: str, example: Region | Path | Audio, whole: Whole) -> _Sound:
     )
 
 
-def _read(path: Path, start: float = 0.0, duration: float | None = None) -> Audio:
+def _read(
+    path: Path, reading: ReadOptions, start: float = 0.0, duration: float | None = None
+) -> Recording:
     try:
-        return open_recording(path, start=start, duration=duration).audio
+        return open_recording(path, start=start, duration=duration, options=reading)
     except InputError as error:
         raise type(error)(f"{path} {error}") from None
 
 
-def _read_between(path: Path, start_s: float, end_s: float) -> Audio:
-    return _read(path, start_s, end_s - start_s)
+def _read_between(path: Path, reading: ReadOptions, start_s: float, end_s: float) -> Audio:
+    return _read(path, reading, start_s, end_s - start_s).audio
 
 
 def _cut(mixture: Audio, start_s: float, end_s: float) -> Audio:

@@ -16,7 +16,6 @@ import numpy as np
 import numpy.typing as npt
 
 from audiosep.errors import DictionaryError, ParameterError, RefusedError
-from audiosep.io.naming import display
 from audiosep.io.single_file import replace_file
 from audiosep.labels import folded, problem_of_label
 from audiosep.masks import exponent_from
@@ -294,9 +293,7 @@ def load_factorization(path: str | os.PathLike[str]) -> StoredFactorization:
         why = error.strerror or "it cannot be opened"
         raise DictionaryError(f"{file}: cannot read the factorization: {why}; {_HINT}.") from error
     except (ValueError, SafetensorError) as error:
-        raise DictionaryError(
-            f"{str(file)!r} is no factorization, or damaged ({display(str(error)[:200])}); {_HINT}."
-        ) from error
+        raise DictionaryError(f"{str(file)!r} is no factorization, or damaged; {_HINT}.") from error
     except (DictionaryError, RefusedError) as error:
         raise type(error)(f"{file}: {error}") from error
 

@@ -13,6 +13,7 @@ from audiosep.chunks import CHUNK_S
 from audiosep.dictionaries import problem_of_range
 from audiosep.dictionary_files import load_with_digest
 from audiosep.examples import Heard, Whole, hear_examples
+from audiosep.io.read_options import ReadOptions
 from audiosep.methods import MethodSettings
 from audiosep.presets import Preset
 from audiosep.scores import Score
@@ -135,7 +136,7 @@ def begin(
     recipe = separator.recipe()
     threads = resolve_threads(separator.n_threads)
     warnings = list(about["warnings"])
-    heard = _heard(separator, recipe, tape, about["path"], threads, progress)
+    heard = _heard(separator, recipe, tape, about, threads, progress)
     read: dict[str, Any] = {"examples": heard.identity}
     dictionary = None
     if separator.dictionary is not None:
@@ -203,22 +204,25 @@ def _heard(
     separator: Separator,
     recipe: Preset,
     tape: Tape,
-    path: Path | None,
+    about: dict[str, Any],
     n_threads: int,
     progress: Progress,
 ) -> Heard:
     if not separator.examples:
         return Heard(dictionaries=(), about={}, notes=(), warnings=())
+    path: Path | None = about["path"]
     recording = tape if isinstance(tape, Audio) else path
     assert recording is not None, "what is not in memory is a file"
+    reading = ReadOptions.from_record(about["input"].get("reading", {}))
     with one_blas_thread():
         return hear_examples(
             separator.examples,
-            Whole.of(recording),
+            Whole.of(recording, reading),
             path,
             window_s=recipe.window_s,
             n_components=separator.number_of_components(),
             seed=separator.seed,
             n_threads=n_threads,
             progress=progress,
+            reading=reading,
         )

@@ -18,7 +18,7 @@ from audiosep.errors import InputError, ParameterError, UsageError
 from audiosep.io.naming import display
 from audiosep.io.urls import is_url
 from audiosep.labels import problem_of_label
-from audiosep.records import RECORD_NAME, finished_record, is_digest, read_record
+from audiosep.records import RECORD_NAME, finished_record, is_digest, odd_record, read_record
 from audiosep.research.painted_regions import MAX_REGIONS, PaintedRegion
 from audiosep.separator import Separator
 
@@ -281,7 +281,7 @@ def project_of(
         about, settings = dict(record["input"]), dict(record["settings"])
         output, analysis = dict(record["output"]), dict(record["analysis"])
     except (KeyError, TypeError, ValueError):
-        raise InputError(f"{display(place / RECORD_NAME)} is not as it was written.") from None
+        raise odd_record(place) from None
     if set(settings) - _SETTINGS:
         raise InputError(
             f"{display(place)} was not written by 'audiosep split'; a project begins with what was."
@@ -314,7 +314,9 @@ def project_of(
         )
     except (UsageError, KeyError, TypeError, ValueError) as error:
         why = (
-            str(error) if isinstance(error, UsageError) else "the record is not as it was written."
+            str(error)
+            if isinstance(error, UsageError)
+            else f"its {RECORD_NAME} is not as it was written."
         )
         raise InputError(f"{display(place)} makes no project: {why}") from None
 

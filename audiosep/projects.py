@@ -29,6 +29,7 @@ __all__ = [
 FORMAT_VERSION = 1
 _VERSION_KEY = "audiosep_project"
 _MAX_FILE_BYTES = 2**20
+_HINT = "give a project file that audiosep wrote"
 _INPUT = ("path", "sha256", "start", "duration")
 _PARTS = ("settings", "read", "output", "stems")
 
@@ -124,7 +125,7 @@ def _json(file: Path) -> Any:
     except OSError as error:
         raise InputError(f"it cannot be read ({error.strerror}).") from None
     except (ValueError, RecursionError):
-        raise InputError("it is no JSON in UTF-8.") from None
+        raise InputError(f"it is no JSON in UTF-8; {_HINT}.") from None
 
 
 def _refused(_text: str) -> float:
@@ -140,7 +141,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _project(content: Any, folder: Path) -> Project:
     if not isinstance(content, dict) or _VERSION_KEY not in content:
-        raise InputError(f"it has no {_VERSION_KEY!r}.")
+        raise InputError(f"it has no {_VERSION_KEY!r}; {_HINT}.")
     version = content[_VERSION_KEY]
     if version != FORMAT_VERSION or type(version) is not int:
         raise InputError(

@@ -20,6 +20,8 @@ __all__ = [
     "finished_record",
     "is_digest",
     "is_own_file",
+    "made_again",
+    "odd_record",
     "read_record",
     "recorded_files",
     "write_record",
@@ -83,6 +85,24 @@ def finished_record(place: Path, makers: str = "'audiosep split'") -> dict[str, 
             f"read; name a folder that {makers} made."
         )
     return record
+
+
+def odd_record(place: Path) -> InputError:
+    """Return the error of a folder whose record is none that a command has written."""
+    return InputError(
+        f"{display(place / RECORD_NAME)} is not as it was written; "
+        "'audiosep split --exists overwrite' makes it again."
+    )
+
+
+def made_again(record: Mapping[str, Any]) -> str:
+    """What makes files of a folder again that are not as they were written, in words."""
+    changes = as_mapping(record.get("settings"))
+    if "regrouped" in changes or "painted" in changes:
+        return "make these stems again in a new folder"
+    if record.get("method") == "atoms":
+        return "'audiosep atoms --exists overwrite' makes it again"
+    return "'audiosep split --exists repair' makes it again"
 
 
 def is_own_file(name: object) -> TypeGuard[str]:

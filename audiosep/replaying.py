@@ -150,8 +150,8 @@ def _check_recording(project: Project, path: Path) -> None:
         )
     if digest != project.input_sha256:
         raise InputError(
-            f"{display(path)} is not the recording that the project was made with; say with "
-            "--input where that is."
+            f"{display(path)} is not the recording that the project was made with; name the "
+            "right one with --input."
         )
 
 

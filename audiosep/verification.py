@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from audiosep.errors import InputError, ParameterError
+from audiosep.errors import InputError, ParameterError, without_salvage
 from audiosep.io.header import check_is_file, info, sha256_of
 from audiosep.io.naming import display, path_told
 from audiosep.io.read_options import ReadOptions
@@ -18,7 +18,7 @@ from audiosep.io.reading import scan_recording
 from audiosep.io.tapes import FileTape
 from audiosep.io.urls import is_url
 from audiosep.io.writing import DEEPEST_NULL_DB, LARGEST_FLOAT_DIFFERENCE, differences_of
-from audiosep.records import RECORD_NAME, as_mapping, is_digest, read_record
+from audiosep.records import RECORD_NAME, as_mapping, is_digest, made_again, read_record
 from audiosep.types import Tape
 
 __all__ = ["Verified", "verify"]
@@ -90,16 +90,18 @@ def verify(
     _check_size(place)
     record = read_record(place)
     if record is None:
+        how = "repair" if os.path.lexists(place / RECORD_NAME) else "overwrite"
         raise InputError(
             f"{place} has no {RECORD_NAME} that can be read, so nothing in it is known to be "
-            "complete; separate the recording again."
+            f"complete; if it holds stems, 'audiosep split --exists {how}' makes them again."
         )
     about, stems, files = (as_mapping(record.get(key)) for key in ("input", "stems", "files"))
     entries = [(as_mapping(entry).get("file"), as_mapping(entry)) for entry in stems.values()]
     entries += [(name, as_mapping(entry)) for name, entry in files.items()]
-    problems = [words for name, entry in entries if (words := _wrong(place, name, entry))]
+    again = made_again(record)
+    problems = [words for name, entry in entries if (words := _wrong(place, name, entry, again))]
     if not stems:
-        problems.append("the record names no stem.")
+        problems.append(f"the record names no stem; {again}.")
     names = [name for name, _ in entries if isinstance(name, str)]
     if len(set(names)) < len(names):
         problems.append("the record was damaged or edited: it names a file twice.")
@@ -131,8 +133,8 @@ def _check_size(place: Path) -> None:
         return
     if not stat.S_ISREG(status.st_mode) or status.st_size > _MOST_RECORD_BYTES:
         raise InputError(
-            f"{place} has an {RECORD_NAME} that no separation has written; separate the recording "
-            "again."
+            f"{place} has an {RECORD_NAME} that no separation has written; if it holds stems, "
+            "'audiosep split --exists repair' makes them again."
         )
 
 
@@ -160,10 +162,16 @@ def _odd(record: Mapping[str, Any], about: Mapping[str, Any]) -> list[str]:
         ),
     )
     return [
-        f"the record was damaged or edited: {name} cannot be {repr(value)[:_MOST_SHOWN]}."
+        f"the record was damaged or edited: {_cannot_be(name, value)}."
         for name, value, is_usual in looked_at
         if not is_usual
     ]
+
+
+def _cannot_be(name: str, value: Any) -> str:
+    if value is None:
+        return f"it has no {name}"
+    return f"{name} cannot be {repr(value)[:_MOST_SHOWN]}"
 
 
 def _reading(about: Mapping[str, Any]) -> ReadOptions | None:
@@ -184,9 +192,11 @@ def _is_number(value: Any, low: float, high: float) -> bool:
     return number and low <= value <= high
 
 
-def _wrong(place: Path, name: Any, entry: Mapping[str, Any]) -> str | None:
+def _wrong(place: Path, name: Any, entry: Mapping[str, Any], again: str) -> str | None:
     """What is wrong with a file, if anything."""
     shown = repr(name)[:_MOST_SHOWN]
+    if name is None:
+        return "the record was damaged or edited: it names no file for a stem."
     if not isinstance(name, str):
         return f"the record was damaged or edited: {shown} cannot be the name of a file."
     if Path(name).name != name or name in ("", "..") or "\0" in name:
@@ -199,13 +209,13 @@ def _wrong(place: Path, name: Any, entry: Mapping[str, Any]) -> str | None:
             return f"{called} cannot be read: it is no file."
         digest = sha256_of(place / name)
     except FileNotFoundError:
-        return f"{called} is missing."
+        return f"{called} is missing; {again}."
     except OSError as error:
         return f"{called} cannot be read: {error.strerror}."
     except UnicodeEncodeError:
         return f"the record names {shown}, which cannot be a file."
     if digest != entry.get("sha256"):
-        return f"{called} is damaged or was edited since it was written."
+        return f"{called} is damaged or was edited since it was written; {again}."
     return None
 
 
@@ -249,7 +259,9 @@ def _recording(
         )
     except (InputError, OSError) as error:
         if told:
-            why = f"cannot be read: {error.strerror}." if isinstance(error, OSError) else error
+            why = without_salvage(str(error))
+            if isinstance(error, OSError):
+                why = f"cannot be read: {error.strerror}."
             raise InputError(f"{path} {why}") from None
         notes.append(f"{display(path)} cannot be read, {lost}.")
         return None

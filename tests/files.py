@@ -100,8 +100,13 @@ def below(folder):
 
 
 def leftovers(folder):
-    """Temporary files and folders that were left behind."""
-    return sorted(p.name for p in below(folder) if p.name.startswith((".", "tmp")))
+    """Temporary files and folders that were left behind, but for the journal of several."""
+    hidden = (p for p in below(folder) if p.name.startswith((".", "tmp")))
+    return sorted(p.name for p in hidden if not _holds_a_journal_alone(p))
+
+
+def _holds_a_journal_alone(path):
+    return path.is_dir() and {p.name for p in path.iterdir()} == {"journal.jsonl", "run.lock"}
 
 
 def _permissions_bind():

@@ -179,7 +179,7 @@ def test_a_second_run_does_only_what_is_left(split):
     ended = split()
     assert ended.code == 1
     assert statuses(ended) == {"in/a.wav": "skipped", "in/b.wav": "done", "in/bad.wav": "failed"}
-    assert "It failed before; --retry-failed tries it again." in ended.out
+    assert "It failed before, and neither the file nor the options have changed since." in ended.out
     assert {name: data for name, data in contents().items() if name in before} == before
     said = split(talk=Talk()).err.splitlines()
     # Of a million, those that were done need no line.
@@ -197,7 +197,10 @@ def test_what_failed_is_tried_again_when_there_is_a_reason(split):
 
     first = error()
     assert "failed before" not in first
-    assert error() == f"{first} It failed before; --retry-failed tries it again."
+    assert (
+        error()
+        == f"{first} It failed before, and neither the file nor the options have changed since."
+    )
     assert error(retry_failed=True) == first
     assert error(options=replace(SMALL, seed=1)) == first
     sound("in/bad.wav")
@@ -707,3 +710,94 @@ def test_a_name_that_is_too_long_for_a_folder_costs_one_line(here, more):
     assert "too long" in ended.err
     assert "unexpected" not in ended.err
     assert temporary() == []
+
+
+# Several recordings without any option for many
+
+
+def plain(split, *inputs, status=False, **more):
+    return split(*inputs, recursive=False, status=status, talk=Talk(), **more)
+
+
+def test_several_recordings_end_with_a_count_and_are_remembered(split):
+    """Found by a reader of the output: a plain run said nothing of how many had failed."""
+    sound("in/a.wav")
+    broken("in/bad.wav")
+    Path("in/empty.wav").write_bytes(b"")
+    for inputs in (("in",), ("in/a.wav", "in/bad.wav", "in/empty.wav")):
+        shutil.rmtree("out", ignore_errors=True)
+        ended = plain(split, *inputs)
+        assert ended.code == 1
+        counted = "1 done, 0 done before, 2 failed, 1 of them no audio"
+        assert ended.err.splitlines()[-1] == f"audiosep: {counted}"
+        ended = plain(split, *inputs, status=True)
+        assert ended.code == 1
+        assert ended.out.splitlines()[-1] == "1 done, 2 failed, 0 left"
+        ended = plain(split, *inputs)
+        assert ended.err.count("failed before, and neither the file nor the options") == 2
+        assert "--retry-failed" not in ended.err  # it would end in the same way
+    ended = plain(split, "absent", "absent-too")
+    assert ended.err.splitlines()[-1] == "audiosep: 0 done, 0 done before, 2 failed"
+
+
+def test_a_single_recording_is_not_counted(split):
+    sound("in/a.wav")
+    for inputs in (("in",), ("in/a.wav",)):
+        assert " done before" not in plain(split, *inputs).err
+    assert not Path("out/.audiosep").exists()
+
+
+def test_a_dry_run_says_how_many_cannot_be_taken(split):
+    for name in ("a", "b"):
+        sound(f"in/{name}.wav")
+        broken(f"in/bad-{name}.wav")
+    dry = replace(SMALL, dry_run=True)
+    for recursive in (False, True):
+        ended = split(options=dry, talk=Talk(), recursive=recursive)
+        assert ended.code == 1
+        (last,) = ended.err.splitlines()[-1:]
+        assert last.startswith("audiosep: 2 recordings, ")
+        assert last.endswith("; 2 more cannot be taken")
+    ended = plain(split, "in/bad-a.wav", "in/bad-b.wav", options=dry)
+    assert (ended.code, ended.err.splitlines()[-1]) == (
+        3,
+        "audiosep: 2 recordings cannot be taken",
+    )
+    assert not Path("out").exists()
+
+
+def test_strict_takes_nothing_for_done_that_it_would_refuse(split):
+    samples = files.noise(1500, 1)
+    samples[0, 700] = float("nan")
+    files.write_sound("x.wav", samples, subtype="FLOAT")
+    zero = replace(SMALL, fix_nonfinite="zero")
+    assert plain(split, "x.wav", options=zero).code == 0
+    ended = plain(split, "x.wav", options=replace(SMALL, strict=True))
+    assert ended.code == 3
+    assert "out/x holds stems made with samples that are no numbers taken as" in ended.err
+    assert "x.wav cannot be used: sample 700 of channel 1" in ended.err
+    ended = plain(split, "x.wav", options=replace(zero, strict=True))
+    assert (ended.code, ended.err) == (0, "x.wav: already done, in out/x\n")
+
+
+def test_what_is_there_is_said_once_however_often_it_is_tried(split):
+    files.cut(sound("x.wav"), 0.5)
+    assert plain(split, "x.wav").code == 0
+    ended = plain(split, "x.wav", options=replace(SMALL, strict=True))
+    words = ended.err.splitlines()
+    assert words[0] == "x.wav: out/x holds stems made of a recording that is damaged"
+    assert words[1].endswith("are missing; leave --strict out to take what is there.")
+    assert len(words) == 2
+
+
+def test_a_missing_package_is_no_failure_that_lasts(split, monkeypatch):
+    """What it needs may be installed since, and the file is the same."""
+
+    def needs(*_, **__):
+        raise InputError("in/a.wav is AAC audio, which needs PyAV: pip install 'audiosep[formats]'")
+
+    sound("in/a.wav")
+    with monkeypatch.context() as patch:
+        patch.setattr("audiosep.cli.one._info", needs)
+        assert split().code == 3
+    assert statuses(split()) == {"in/a.wav": "done"}

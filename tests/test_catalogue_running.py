@@ -184,7 +184,7 @@ def test_row_33_dashes_and_names_as_long_as_can_be(inside):
     long = sound("l" * 251 + ".wav")
     ended = split(inside, "--json", "--", "-dash.wav", str(long))
     assert ended.code == 0
-    folders = sorted(os.listdir("separated"), key=len)  # noqa: PTH208
+    folders = sorted((p.name for p in Path("separated").glob("[!.]*")), key=len)
     assert folders[0] == "-dash"
     assert folders[1] == "l" * len(folders[1])
     assert all(is_whole(Path("separated", f), f"{s}") for f, s in zip(folders, ("-dash.wav", long)))  # noqa: B905
@@ -573,7 +573,7 @@ def test_row_47_dictionaries_that_would_run_code(inside):
     for name in ("d.pt", "d.safetensors", "d.npz", "n.safetensors"):
         ended = with_dictionary(inside, name)
         assert ended.code == 3
-        assert f"{name}: not a dictionary, or damaged" in ended.err
+        assert f"{name}: not a dictionary" in ended.err
         assert "give a .safetensors file made by audiosep" in ended.err
         with pytest.raises(audiosep.AudiosepError, match="not a dictionary"):
             audiosep.load_dictionary(name)

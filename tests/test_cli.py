@@ -198,7 +198,7 @@ def test_some_bad(here):
         "audiosep: absent.wav does not exist; check the name.",
     ]
     assert ended.out.splitlines() == [f"separated/good/source-{i}.wav" for i in (1, 2)]
-    assert sorted(os.listdir("separated")) == ["good"]  # noqa: PTH208
+    assert sorted(os.listdir("separated")) == [".audiosep", "good"]  # noqa: PTH208
 
 
 def test_all_bad(here):
@@ -207,8 +207,11 @@ def test_all_bad(here):
     ended = split(files.audiosep, "bad.wav", "absent.wav", "folder")
     assert ended.code == 3
     assert ended.out == ""
-    assert len(ended.err.splitlines()) == 3
+    assert len(ended.err.splitlines()) == 4
     assert all(line.startswith("audiosep: ") for line in ended.err.splitlines())
+    assert ended.err.splitlines()[-1] == (
+        "audiosep: 0 done, 0 done before, 3 failed, 1 of them no audio"
+    )
     assert "folder is a folder without recordings" in ended.err
 
 
@@ -303,7 +306,7 @@ def test_interrupted(here, signal_, code, last_words):
     assert err.splitlines()[-1].endswith(last_words)
     assert "Traceback" not in err
     assert out.splitlines() == [f"separated/a/source-{i}.wav" for i in (1, 2)]
-    assert os.listdir("separated") == ["a"]  # noqa: PTH208
+    assert sorted(os.listdir("separated")) == [".audiosep", "a"]  # noqa: PTH208
 
 
 def test_interrupted_at_the_start(here):
@@ -669,7 +672,8 @@ def test_folders_of_several_jobs_stay_apart(inside):
     first = split(inside, "a.wav", "a-2.wav")
     second = split(inside, "a.wav", "a-2.wav", "--seed", "1")
     assert (first.code, second.code) == (0, 0)
-    assert sorted(os.listdir("separated")) == ["a", "a-2", "a-2-2", "a-3"]  # noqa: PTH208
+    folders = ["a", "a-2", "a-2-2", "a-3"]
+    assert sorted(os.listdir("separated")) == [".audiosep", *folders]  # noqa: PTH208
     assert split(inside, "a.wav", "a-2.wav").out == first.out
     assert split(inside, "a.wav", "a-2.wav", "--seed", "1").out == second.out
 
@@ -926,7 +930,7 @@ def test_names_that_differ_by_ending_or_case(inside):
     ended = split(inside, "a.wav", "a.flac", "A.wav", "x/a.wav", "--json")
     folders = [Path(entry["stems"]["source-1"]).parent.name for entry in lines(ended.out)]
     assert folders == ["a.wav", "a.flac", "A.wav-2", "a.wav-3"]
-    assert len(list(Path("separated").iterdir())) == 4
+    assert len(list(Path("separated").glob("[!.]*"))) == 4
 
 
 def test_folders(inside):

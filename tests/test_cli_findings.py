@@ -191,7 +191,7 @@ def test_rows_may_be_damaged_each_in_its_own_way(inside):
         (b"", "has no column 'input'"),
         (b"name,preset\nx,y\n", "has no column 'input'"),
         (b"input,colour\na.wav,red\n", "there is no setting 'colour'"),
-        (b"RIFF\x24\xff\x00\x00WAVEfmt \n", "not UTF-8"),
+        (b"RIFF\x24\xff\x00\x00WAVEfmt \n", "is no text, and so no manifest"),
         ("input\na.wav\n".encode("utf-16"), "is UTF-16"),
     ],
 )
@@ -289,3 +289,64 @@ def test_waiting_ends_with_a_signal(tmp_path, monkeypatch):
         assert time.monotonic() - began < 30
         process.stderr.close()
     assert list(Path("separated").iterdir()) == []
+
+
+# Advice that helps where it is given
+
+
+@pytest.fixture
+def ill(inside):
+    """A whole recording, one with a damage inside, and one with a sample that is no number."""
+    files.write_sound("whole.wav", files.noise(16_000, 1))
+    files.write_sound("rotten.flac", files.noise(16_000, 1), format="FLAC")
+    data = bytearray(Path("rotten.flac").read_bytes())
+    data[len(data) // 2 : len(data) // 2 + 60] = bytes(60)
+    Path("rotten.flac").write_bytes(data)
+    samples = files.noise(16_000, 1)
+    samples[0, 500] = float("nan")
+    files.write_sound("nan.wav", samples, subtype="FLOAT")
+    return inside
+
+
+@pytest.mark.parametrize("name", ["rotten.flac", "nan.wav"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["learn", "BAD", "-o", "x"],
+        ["atoms", "BAD"],
+        ["preview", "BAD"],
+        ["evaluate", "whole.wav", "BAD"],
+        ["evaluate", "whole.wav", "BAD", "--json"],
+        ["evaluate", "whole.wav", "whole.wav", "--mixture", "BAD"],
+    ],
+    ids=" ".join,
+)
+def test_no_command_names_an_option_that_it_has_not(ill, command, name):
+    ended = ill(*(name if word == "BAD" else word for word in command))
+    assert ended.code == 3
+    said = ended.err + ended.out
+    assert "audiosep split" not in said
+    assert "Python" not in said
+    assert "fits anything" not in said
+    assert "in an audio editor" in said
+
+
+@pytest.mark.parametrize(
+    ("name", "option", "words"),
+    [
+        ("rotten.flac", ["--salvage"], "could not be decoded and are silent"),
+        ("nan.wav", ["--fix-nonfinite", "zero"], "1 sample was no number and is taken as silence"),
+    ],
+)
+def test_what_is_taken_of_a_damage_is_taken_of_examples(ill, name, option, words):
+    command = ["split", "whole.wav", "--example", f"k={name}", "--quality", "fast", "--iterations"]
+    command += ["2"]
+    ended = ill(*command)
+    assert ended.code == 3
+    assert f"'audiosep split {' '.join(option)}'" in ended.err
+    ended = ill(*command, *option)
+    assert ended.code == 0, ended.err
+    assert f"whole.wav: example {name} of k: " in ended.err
+    assert words in ended.err
+    ended = ill("split", name, "--example", "k=@0-0.5", *command[4:], *option)
+    assert ended.code == 0, ended.err

@@ -103,6 +103,7 @@ def test_the_same_sound_again_is_the_same_recording(inside, monkeypatch):
     assert outs[1].err.splitlines() == [
         "stdin: already done, in separated/stdin",
         "mix.wav: already done, in separated/mix",
+        "audiosep: 0 done, 2 done before, 0 failed",
     ]
 
 

@@ -285,18 +285,21 @@ def test_truncated_at_any_length(tmp_path):
     whole = (tmp_path / "d").read_bytes()
     for length in [*range(0, len(whole), 61), len(whole) - 1]:
         (tmp_path / "cut").write_bytes(whole[:length])
-        with pytest.raises(DictionaryError, match="cut: "):
+        with pytest.raises(DictionaryError, match="cut: ") as refused:
             load_dictionary(tmp_path / "cut")
+        assert "header" not in str(refused.value)  # the words of safetensors
+        assert length < 9 or "cut or damaged; restore it from a" in str(refused.value)
 
 
 def test_not_a_dictionary(tmp_path):
     (tmp_path / "sound.wav").write_bytes(b"RIFF" + bytes(1000))
-    with pytest.raises(DictionaryError, match="damaged"):
-        load_dictionary(tmp_path / "sound.wav")
+    (tmp_path / "empty").write_bytes(b"")
+    with pytest.raises(DictionaryError, match=r"empty: not a dictionary, but empty \(0 bytes\); "):
+        load_dictionary(tmp_path / "empty")
     for path, why in (
         (tmp_path / "absent", "absent: cannot read the dictionary: No such file or directory"),
         (tmp_path, "cannot read the dictionary: it is a folder"),
-        (tmp_path / "sound.wav", "not a dictionary, or damaged .*"),
+        (tmp_path / "sound.wav", "sound.wav: not a dictionary"),
         (Path("a\0b"), "cannot read the dictionary"),
     ):
         with pytest.raises(
@@ -608,3 +611,13 @@ def test_missing_packages_are_named(script, tmp_path, monkeypatch):
     monkeypatch.setattr("sys.argv", ["make_dictionaries.py", "--root", str(tmp_path)])
     with pytest.raises(SystemExit, match="fluidsynth, fluid-soundfont-gm, hydrogen-drumkits"):
         script.main()
+
+
+def test_a_dictionary_with_a_damage_inside_is_to_be_learnt_again(tmp_path):
+    """What the numbers are is said by us, not by safetensors; and what to do about it."""
+    save_dictionary(make(), tmp_path / "d")
+    data = bytearray((tmp_path / "d").read_bytes())
+    data[-2:] = b"\xff\xff"  # not a number, as float16
+    (tmp_path / "d").write_bytes(data)
+    with pytest.raises(DictionaryError, match=r"; learn it again\.$"):
+        load_dictionary(tmp_path / "d")

@@ -225,10 +225,10 @@ def test_what_a_file_says_itself_is_escaped_in_errors(tmp_path):
     data = len(header).to_bytes(8, "little") + header.encode() + bytes(4)
     (tmp_path / "f").write_bytes(data)
     for load in (load_factorization, load_dictionary):
-        with pytest.raises(DictionaryError, match="or damaged") as refused:
+        with pytest.raises(DictionaryError, match="damaged") as refused:
             load(tmp_path / "f")
         assert str(refused.value).isprintable()
-        assert r"F32\x1b[2J" in str(refused.value)
+        assert "F32" not in str(refused.value)
 
 
 def test_files_that_are_not_there(tmp_path):

@@ -138,9 +138,11 @@ def test_lines_are_counted_through_quotes(here):
         (b"input,input\n", "has two columns 'input'"),
         (b"input,presett\na.wav,stems\n", "there is no setting 'presett'; there are input, out, "),
         (b'input\n"a.wav\nb.wav\n', "list.csv, line 2: .*; check its quotes and line ends"),
-        (b"input,com\r\0,seed\na.wav,,\n", "list.csv, line 1: .*; check its quotes and line ends"),
+        (b"input,com\rx,seed\na.wav,,\n", "list.csv, line 1: .*; check its quotes and line ends"),
         (b"input\n" + b"a" * 200_000, "list.csv, line 2: .*; check its quotes"),
-        (b"RIFF\xff\xff\x00\x00WAVE", "line 1: not UTF-8"),
+        (bytes(range(1, 256)), "list.csv is no text, and so no manifest; give CSV or JSON lines"),
+        (bytes(200), "list.csv is no text"),
+        (b"RIFF\xff\xff\x00\x00WAVE", "list.csv is no text, and so no manifest"),
     ],
 )
 def test_what_is_no_manifest(here, content, words):

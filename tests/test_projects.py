@@ -205,7 +205,7 @@ def test_folders_that_make_no_project_are_refused(home, tmp_path):
 
 def test_another_recording_is_refused(project, tmp_path):
     files.write_sound(tmp_path / "other.wav", files.noise(), SR)
-    with pytest.raises(InputError, match="is not the recording that the project was made with"):
+    with pytest.raises(InputError, match=r"made with; name the right one with --input\.$"):
         replay(project, source=tmp_path / "other.wav", out=tmp_path / "out")
     with pytest.raises(InputError, match="is not there or cannot be read"):
         replay(project, source=tmp_path / "missing.wav", out=tmp_path / "out")
@@ -282,7 +282,7 @@ def hostile(change):
         (lambda c: b"", "no JSON"),
         (lambda c: b"\xff", "no JSON in UTF-8"),
         (lambda c: b"[" * 100_000, "no JSON"),
-        (lambda c: b"[]", "has no 'audiosep_project'"),
+        (lambda c: b"[]", "has no 'audiosep_project'; give a project file that audiosep wrote"),
         (lambda c: b" " * (2**20 + 1), "too large"),
         (lambda c: json.dumps(c).replace('"start": 0.1', '"start": NaN').encode(), "no JSON"),
         (lambda c: json.dumps(c).replace("{", '{"a": 1, "a": 2, ', 1).encode(), "no JSON"),

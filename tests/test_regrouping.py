@@ -372,7 +372,7 @@ def test_an_edited_stem_is_refused(place, wish, name):
         (
             lambda p: sf.write(p / "source-2.wav", np.zeros((9, 2)), SR),
             InputError,
-            "is not the stem that was written",
+            r"is not the stem that was written: it has .*, not .*--exists repair",
         ),
         (lambda p: (p / "audiosep.json").unlink(), InputError, "holds no finished separation"),
         (lambda p: (p / "audiosep.json").write_text("[]"), InputError, "no finished separation"),
@@ -609,6 +609,7 @@ def test_split_does_not_take_regrouped_stems_for_its_own(studio, place, tmp_path
             is_short=False,
             stream=None,
             is_damaged=False,
+            is_mended=False,
         )
         for r in (old, got.record)
     )

@@ -517,3 +517,36 @@ class TestScore:
             with pytest.raises(ParameterError, match=match):
                 Score(tracks=tracks)
         assert Score(tracks=(Track(name="a", notes=(note,)),)).tracks[0].notes == (note,)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("a.mid", b"no score\n", "it is text, not MIDI; export it again."),
+        ("a.musicxml", b"no score\n", "it is text, not MusicXML; export it again."),
+        ("a.txt", b"no score\n", "line 1 is no label; "),
+        (
+            "a.musicxml",
+            b"<html><body/></html>",
+            "it is XML, but no MusicXML score by parts (html); export it as MusicXML again.",
+        ),
+        ("a.musicxml", b"<score-partwise><part", "it is damaged XML (in line 1); export it again."),
+        (
+            "a.mid",
+            b"MThd\0\0\0\6\0\0\0\1\1\xe0MTrk\0\0\0\x20\0\xf0\xff\xff\xff\xff\xff\x7f" + bytes(20),
+            "it is a damaged MIDI file; export it again.",
+        ),
+    ],
+)
+def test_what_is_wrong_is_told_as_the_file_was_meant(tmp_path, name, content, words):
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(InputError) as refused:
+        read_score(path)
+    assert str(refused.value).startswith(f"{path}: {words}")
+    assert "exceeds" not in str(refused.value)
+
+
+def test_labels_are_taken_whatever_their_name_is(tmp_path):
+    (tmp_path / "a.mid").write_text("0.5\t1.2\tflute:C4\n")
+    assert [track.name for track in read_score(tmp_path / "a.mid").tracks] == ["flute"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 
 import files
@@ -19,6 +20,7 @@ from audiosep.errors import InputError, UsageError
 from audiosep.verification import verify
 
 SR = 8000
+AGAIN = "'audiosep split --exists repair' makes it again"
 
 
 @pytest.fixture(scope="module")
@@ -79,10 +81,35 @@ def test_a_stem_that_was_edited(here):
     samples[100] += 1
     sf.write(path, samples, SR, subtype="PCM_16")
     found = verify(here)
-    assert found.problems == (f"{path.name} is damaged or was edited since it was written.",)
+    assert found.problems == (
+        f"{path.name} is damaged or was edited since it was written; {AGAIN}.",
+    )
     code, out, err = run(here)
     assert (code, out) == (3, "")
     assert "edited" in err
+
+
+@pytest.mark.parametrize("preset", ["harmonic-percussive", "components"])
+@pytest.mark.parametrize("harm", ["no record", "cut record", "no stem", "cut stem"])
+def test_what_is_advised_helps(tmp_path, monkeypatch, preset, harm):
+    """Found by a reader: who separated again as told was refused."""
+    monkeypatch.chdir(tmp_path)
+    sf.write("mix.wav", files.noise(3000, seed=4).T, SR, subtype="PCM_16")
+    small = ["--iterations", "2"] if preset == "components" else []
+    command = ["split", "mix.wav", "-o", "out", "--preset", preset, *small]
+    assert CliRunner().invoke(app, command).exit_code == 0
+    place = tmp_path / "out" / "mix"
+    path = place / "audiosep.json" if "record" in harm else stems_of(place)[0]
+    if harm.startswith("no"):
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[:200])
+    code, _, err = run("out/mix")
+    assert code == 3
+    (how,) = re.findall(r"'audiosep split (--exists \w+)' makes", err)
+    assert CliRunner().invoke(app, [*command, *how.split()]).exit_code == 0
+    assert run("out/mix")[0] == 0
+    assert [p.name for p in place.parent.glob("[!.]*")] == ["mix"]
 
 
 def test_a_missing_file_and_one_that_is_no_file(here):
@@ -91,7 +118,7 @@ def test_a_missing_file_and_one_that_is_no_file(here):
     second.unlink()
     second.mkdir()
     problems = " ".join(verify(here).problems)
-    assert f"{first.name} is missing." in problems
+    assert f"{first.name} is missing; {AGAIN}." in problems
     assert f"{second.name} cannot be read" in problems
 
 
@@ -256,10 +283,11 @@ def test_an_odd_entry_is_a_problem_and_stops_no_other_folder(here, odd):
     else:
         change(here, **odd)
     (problem,) = verify(here).problems
-    assert f"{name} cannot be" in problem
+    words = f"it has no {name}." if value is None else f"{name} cannot be"
+    assert words in problem
     code, out, err = run(here.parent)
     assert code == 1
-    assert f"{name} cannot be" in err
+    assert words in err
     assert "second: " in out
 
 

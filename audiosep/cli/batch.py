@@ -210,7 +210,7 @@ def batch_all(
                 counted.count(row.source, row.below, row.name)
                 parents.add(options.out / row.below)
         if not total:
-            raise InputError(f"{display(path)} names no recordings.")
+            raise InputError(f"{display(path)} names no recordings; write one a line.")
         plan = Plan(tasks=lambda: _tasks(manifest, counted.again()), total=total, parents=parents)
         with no_empty_folders(options.out):
             return do_batch(plan, options.out, batch, talk, dry_run=options.dry_run)

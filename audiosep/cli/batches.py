@@ -7,7 +7,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from audiosep.cli.places import check_place
 from audiosep.cli.settings import RESUMING
 from audiosep.cli.status import say_status
 from audiosep.cli.talk import Talk
-from audiosep.cli.tasks import NOT_AUDIO, Outcome, Task, entry_of
+from audiosep.cli.tasks import NOT_AUDIO, Outcome, Task, entry_of, name_of
 from audiosep.cli.workers import Engine, Here, Pool
 from audiosep.errors import ExitCode, OutputError, UsageError
 from audiosep.io.naming import display
@@ -77,7 +77,7 @@ class BatchOptions:
     journal: Path | None = None
 
     def is_batch(self) -> bool:
-        """Whether a journal is kept: with any of these options."""
+        """Whether any of these options was given; without, each recording is told of by itself."""
         return self != BatchOptions()
 
     def on_cluster(self) -> bool:
@@ -184,7 +184,8 @@ def do_batch(
         code = say_status(_part_of(plan, options), journal.read(), out, talk)
         return ExitCode.SOME_FAILED if tally.failures else code
     if dry_run:
-        forecast = Forecast(talk=talk, jobs=None if options.scheduler else options.jobs)
+        jobs = None if options.scheduler else options.jobs
+        forecast = Forecast(talk=talk, jobs=jobs, n_failed=len(tally.failures))
         tasks = _part_of(plan, options)
         if min(options.jobs, plan.total) > 1 or options.on_cluster():
             tasks = map(_of_one_thread, tasks)
@@ -196,6 +197,8 @@ def do_batch(
         forecast.tell()
         return tally.code()
     if not plan.total:
+        if len(tally.failures) > 1:
+            talk.say(f"audiosep: {tally.words()}")
         return tally.code()
     n_jobs = max(1, min(options.jobs, plan.total))
     # Before anything is written: a cluster may be out of reach.
@@ -233,12 +236,17 @@ def _at_work(plan: Plan, out: Place, journal: Journal) -> Iterator[None]:
         remove_unused_home(out, journal)
 
 
+def _nothing() -> None:
+    """Advance no bar."""
+
+
 def _is_missing(source: Place) -> bool:
     return isinstance(source, Path) and not os.path.lexists(source)
 
 
 def _engine(out: Place, n_jobs: int, options: BatchOptions, talk: Talk) -> Engine:
-    worker = Worker(talk=replace(talk, bars=False), out=out, in_batch=True)
+    many = options.is_batch()
+    worker = Worker(talk=replace(talk, bars=talk.bars and not many), out=out, in_batch=many)
     if options.on_cluster():
         from audiosep.cli.cluster import Cluster
 
@@ -288,6 +296,11 @@ class _Tally:
     def code(self) -> ExitCode:
         return exit_code(self.n_done, self.failures)
 
+    def words(self) -> str:
+        now, failed = self.n_done - self.n_before, len(self.failures)
+        words = f"{now} done, {self.n_before} done before, {failed} failed"
+        return f"{words}, {self.n_not_audio} of them no audio" if self.n_not_audio else words
+
 
 def exit_code(n_done: int, failures: list[ExitCode]) -> ExitCode:
     """Exit code of many recordings."""
@@ -319,7 +332,9 @@ class _Batch:
         total = plan.total
         if count > 1:
             total = sum(in_part(task, number, count) for task in plan.tasks())
-        with self.talk.overall(total) as advance:
+        # One bar at a time: without options for many, each recording has its own.
+        overall = self.talk.overall(total) if self.options.is_batch() else nullcontext(_nothing)
+        with overall as advance:
             tasks: Iterable[Task] = _part_of(plan, self.options)
             while True:
                 for task, outcome in engine.run(self._left(tasks, advance)):
@@ -331,12 +346,7 @@ class _Batch:
                 time.sleep(_WAIT_S)
                 tasks = list(self.taken.values())
         self.journal.append(event="end", done=self.tally.n_done, failed=len(self.tally.failures))
-        done_now = self.tally.n_done - self.tally.n_before
-        words = f"{done_now} done, {self.tally.n_before} done before, "
-        words += f"{len(self.tally.failures)} failed"
-        if self.tally.n_not_audio:
-            words += f", {self.tally.n_not_audio} of them no audio"
-        self.talk.say(f"audiosep: {words}")
+        self.talk.say(f"audiosep: {self.tally.words()}")
 
     def _left(self, tasks: Iterable[Task], advance: Callable[[], None]) -> Iterator[Task]:
         """Tasks that are worth a try."""
@@ -351,7 +361,7 @@ class _Batch:
                 and not self.options.retry_failed
                 and past.lasts(stamp, self.options.timeout)
             ):
-                problem = f"{past.error} It failed before; --retry-failed tries it again."
+                problem = f"{past.error} {past.words()}"
                 self.tally.n_not_audio += past.kind == NOT_AUDIO
             if problem:
                 self._take(task, self._failed(task, problem))
@@ -373,8 +383,9 @@ class _Batch:
         stamp = self.stamps.pop(task.track, "")
         if outcome.taken_by:
             if task.track not in self.taken:
-                source = display(task.job.source)
-                self.talk.say(f"{source}: {outcome.taken_by} is at it; looking again later")
+                self.talk.say(
+                    f"{name_of(task.job)}: {outcome.taken_by} is at it; looking again later"
+                )
             self.taken[task.track] = task
             return
         self.taken.pop(task.track, None)
@@ -400,7 +411,7 @@ class _Batch:
                     track=task.track,
                     place=relative,
                     stamp=stamp,
-                    input=str(task.job.source),
+                    input=outcome.entry["input"],
                     seconds=outcome.entry["seconds"],
                 )
         # What is not there has nothing that could be remembered of it.
@@ -409,7 +420,7 @@ class _Batch:
                 status="failed",
                 track=task.track,
                 stamp=stamp,
-                input=str(task.job.source),
+                input=outcome.entry["input"],
                 kind=outcome.kind,
                 error=outcome.entry["error"],
                 timeout_s=self.options.timeout,

@@ -11,7 +11,8 @@ import numpy as np
 
 from audiosep.cli.pairing import MIXTURE, Pair, Pairing, pair_up, stem_name
 from audiosep.cli.talk import Talk
-from audiosep.errors import AudiosepError, ExitCode, InputError
+from audiosep.cli.wording import words_of
+from audiosep.errors import AudiosepError, ExitCode, InputError, without_salvage
 from audiosep.evaluation import Evaluation, StemScores, evaluate
 from audiosep.io import open_recording
 from audiosep.io.naming import display
@@ -79,7 +80,7 @@ def evaluate_paths(
         return _evaluated(reference, estimate, mixture, bsseval, talk)
     except AudiosepError as error:
         if talk.json_lines:
-            _fail(None, str(error), talk)
+            _fail(None, words_of(error), talk)
         raise
 
 
@@ -96,9 +97,10 @@ def _evaluated(
         except AudiosepError as error:
             complete = False
             alone += pair.references
-            _fail(pair.name, str(error), talk, error)
+            _fail(pair.name, words_of(error), talk, error)
     if not loaded:
-        sentence = f"nothing in {display(estimate)} fits anything in {display(reference)}."
+        how = "could be compared with" if pairing.pairs else "fits"
+        sentence = f"nothing in {display(estimate)} {how} anything in {display(reference)}."
         if complete and talk.json_lines:  # no file was named: there is no line yet
             _fail(None, sentence, talk)
         talk.error(sentence)
@@ -163,7 +165,7 @@ def _read(path: Path, talk: Talk) -> Audio:
     try:
         recording = open_recording(path)
     except InputError as error:
-        raise type(error)(f"{display(path)} {error}") from None
+        raise type(error)(f"{display(path)} {without_salvage(str(error))}") from None
     for note in recording.warnings:
         talk.say(f"audiosep: warning: {display(path)}: {note}")
     return recording.audio
@@ -223,7 +225,8 @@ def _others(paths: Sequence[Path], like: Audio, talk: Talk) -> dict[str, Audio]:
         try:
             audio = _read(path, talk)
         except AudiosepError as error:
-            talk.say(f"audiosep: warning: {error} It is left out of SI-SIR, SI-SAR and oracle.")
+            left = "It is left out of SI-SIR, SI-SAR and oracle."
+            talk.say(f"audiosep: warning: {words_of(error)} {left}")
             continue
         try:
             _check_fits(path, audio, like, "the stems before it", talk)
@@ -251,7 +254,7 @@ def _mixture(wanted: Path | None, found: Path | None, like: Audio, talk: Talk) -
     except AudiosepError as error:
         if wanted is not None:
             raise
-        talk.say(f"audiosep: warning: {error} There is no gain and no oracle.")
+        talk.say(f"audiosep: warning: {words_of(error)} There is no gain and no oracle.")
         return None
     return audio
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from audiosep.cli.talk import Talk
 from audiosep.cli.tasks import Outcome
+from audiosep.cli.wording import counted
 from audiosep.costs import start_s
 from audiosep.threads import n_processors
 
@@ -59,6 +60,7 @@ class Forecast:
     talk: Talk
     jobs: int | None = 1
     n_planned: int = 0
+    n_failed: int = 0
     audio_s: float = 0.0
     seconds: float = 0.0
     longest_s: float = 0.0
@@ -67,6 +69,7 @@ class Forecast:
     def add(self, outcome: Outcome) -> None:
         """Add a recording, if it is planned."""
         entry, place = outcome.entry, outcome.place
+        self.n_failed += outcome.failure is not None
         if entry["status"] != "planned":
             return
         self.n_planned += 1
@@ -80,16 +83,20 @@ class Forecast:
     def tell(self) -> None:
         """Say the sum of several recordings, and whether their stems would fit."""
         if not self.n_planned:
+            if self.n_failed > 1:
+                self.talk.say(f"audiosep: {self.n_failed} recordings cannot be taken")
             return
         from audiosep.prediction import free_bytes  # loads what only a dry run needs
 
-        if self.n_planned > 1:
+        if self.n_planned + self.n_failed > 1:
             said = [] if self.jobs is None else [self._time_with(self.jobs)]
             if size := sum(self.room.values()):
                 said.append(f"{size / 1e6:.0f} MB of stems")
             self.talk.say(
-                f"audiosep: {self.n_planned} recordings, {about_time(self.audio_s)} of sound"
+                f"audiosep: {counted(self.n_planned, 'recording')}, {about_time(self.audio_s)} of "
+                "sound"
                 + (f": {', '.join(said)}" if said else "")
+                + (f"; {self.n_failed} more cannot be taken" if self.n_failed else "")
             )
         for disk, size in self.room.items():
             free = free_bytes(disk)

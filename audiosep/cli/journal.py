@@ -74,6 +74,12 @@ class Remembered:
             return True
         return timeout_s is not None and timeout_s <= self.timeout_s
 
+    def words(self) -> str:
+        """What there is to say of a failure that lasts, behind its own words."""
+        if self.kind in ("recording", NOT_AUDIO):
+            return "It failed before, and neither the file nor the options have changed since."
+        return "It failed before; --retry-failed tries it again."
+
 
 def stamp_of(source: Place, options: SplitOptions) -> str:
     """Few characters that are others when the recording's file or the settings are."""

@@ -9,7 +9,14 @@ import typer
 
 from audiosep.cli.helping import add_command
 from audiosep.cli.options import Debug, Seed
-from audiosep.errors import DictionaryError, ExitCode, InputError, OutputError, UsageError
+from audiosep.errors import (
+    DictionaryError,
+    ExitCode,
+    InputError,
+    OutputError,
+    UsageError,
+    without_salvage,
+)
 
 if TYPE_CHECKING:
     from audiosep.cli.talk import Talk
@@ -205,7 +212,7 @@ def _read(path: Path, start: float, duration: float | None) -> Any:
     try:
         return open_recording(path, start=start, duration=duration).audio
     except InputError as error:
-        raise type(error)(f"{display(path)} {error}") from None
+        raise type(error)(f"{display(path)} {without_salvage(str(error))}") from None
 
 
 def _target(out: Path, overwrite: bool) -> Path:

@@ -24,6 +24,9 @@ __all__ = ["COLUMNS", "Manifest", "Row", "opened"]
 _JSON_ENDINGS = (".jsonl", ".ndjson", ".json")
 _BOM = b"\xef\xbb\xbf"
 _NO_CELLS = "it is not clear where its cells end; check its quotes and line ends, or save it again"
+_SUCH = 'write one such as {"input": "a.wav"}'
+_MOST_CONTROLS = 0.05
+"""Share of control characters that text may have: rubbish has one in nine."""
 
 
 def _whole(value: Any) -> int:
@@ -187,6 +190,8 @@ class Manifest:
         start = first.removeprefix(_BOM).lstrip()
         if start.startswith((b"\xff\xfe", b"\xfe\xff")):
             raise UsageError(f"{name} is UTF-16; save it as UTF-8.")
+        if not _may_be_text(first):
+            raise UsageError(f"{name} is no text, and so no manifest; give CSV or JSON lines.")
         if self.path.suffix.lower() in _JSON_ENDINGS or start.startswith(b"{"):
             return self._objects()
         return self._table()
@@ -220,9 +225,12 @@ class Manifest:
             try:
                 value = json.loads(text)
             except (ValueError, RecursionError):
-                yield number, "is not one JSON object a line"
+                yield number, f"is not one JSON object a line; {_SUCH}"
                 continue
-            yield number, value if isinstance(value, dict) else "is not a JSON object"
+            yield (
+                number,
+                value if isinstance(value, dict) else f"is not a JSON object; {_SUCH}",
+            )
 
     def _table(self) -> Iterator[tuple[int, dict[str, Any] | str]]:
         name = display(self.path)
@@ -346,6 +354,12 @@ def opened(path: Place, options: SplitOptions, *, allow_outside: bool) -> Iterat
         copy = folder / "manifest"
         fetch(path, copy)
         yield Manifest(path=path, options=options, allow_outside=allow_outside, copy=copy)
+
+
+def _may_be_text(line: bytes) -> bool:
+    """Whether a line is text in any encoding but UTF-16: zeros and control characters are rare."""
+    controls = sum(byte < 32 and byte not in b"\t\n\v\f\r\x1b" for byte in line)
+    return 0 not in line and controls <= _MOST_CONTROLS * len(line)
 
 
 def _check_column(column: str, columns: list[str], name: str) -> None:

@@ -149,15 +149,15 @@ class Worker:
                 raise
             self.talk.detail(f"{name_of(task.job)} could not be read; trying once more")
         time.sleep(PAUSE_S)
-        return self.do(task.job, task.options)
+        return self.do(task.job, task.options, again=True)
 
     def _failed(self, task: Task, words: str, code: ExitCode, kind: str) -> Outcome:
         if not self.talk.json_lines:
             self.talk.error(words)
         return Outcome(entry=entry_of(task.job, "failed", error=words), failure=code, kind=kind)
 
-    def do(self, job: Job | RemoteJob, options: SplitOptions) -> Outcome:
-        """Do a task that has no problem yet.
+    def do(self, job: Job | RemoteJob, options: SplitOptions, *, again: bool = False) -> Outcome:
+        """Do a task that has no problem yet; what was said is not said `again`.
 
         Raises
         ------
@@ -169,13 +169,13 @@ class Worker:
         if isinstance(job, RemoteJob):
             from audiosep.cli.remote import remotely
 
-            return remotely(self, job, options)
+            return remotely(self, job, options, again=again)
         separator = self.separator_of(options)
         with self.alone(job.folder):
             place = place_of(job, options.exists)
             if options.exists in RESUMING:
                 found = resume(job, options, separator)
-                for words in found.passed:
+                for words in () if again else found.passed:
                     self.talk.say(f"{name_of(job)}: {words}")
                 if found.done is not None:
                     done = found.done
@@ -344,6 +344,8 @@ def _kind_of(error: AudiosepError) -> str:
         return "network"
     if isinstance(error, NotAudioError):
         return NOT_AUDIO
+    if "pip install" in str(error):  # not for the recording's sake: it can be read then
+        return "usage"
     if isinstance(error, InputError | DamagedAudioError):
         return "recording"
     if isinstance(error, OutputError):

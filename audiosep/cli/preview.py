@@ -156,7 +156,7 @@ def preview_of(
     from audiosep.cli.settings import checked, seconds_and_room
     from audiosep.cli.split import do_tasks
     from audiosep.cli.tasks import Task
-    from audiosep.errors import UsageError
+    from audiosep.errors import InputError, UsageError, without_salvage
     from audiosep.io.header import info
     from audiosep.io.naming import Job, display, track_name
     from audiosep.loading import load_tape
@@ -167,7 +167,10 @@ def preview_of(
         raise UsageError("a score is laid on whole recordings; use split --preset score.")
     separator = checked(options)
     at_s = None if at is None else _seconds(at)
-    tape = load_tape(source, None, start=0.0, duration=None).tape
+    try:
+        tape = load_tape(source, None, start=0.0, duration=None).tape
+    except InputError as error:
+        raise type(error)(without_salvage(str(error))) from None
     duration_s = tape.n_samples / tape.sr
     if at_s is None:
         from audiosep.highlights import busiest_part

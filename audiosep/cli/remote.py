@@ -93,7 +93,9 @@ def _ends_of(path: Path, stream: int | None) -> tuple[AudioInfo, Ending]:
     return about, ending_of(path, about)
 
 
-def remotely(worker: Worker, job: RemoteJob, options: SplitOptions) -> Outcome:
+def remotely(
+    worker: Worker, job: RemoteJob, options: SplitOptions, *, again: bool = False
+) -> Outcome:
     """Do a task whose recording or folder is remote, as :class:`audiosep.cli.one.Worker` does.
 
     Raises
@@ -102,7 +104,8 @@ def remotely(worker: Worker, job: RemoteJob, options: SplitOptions) -> Outcome:
         If it cannot be done.
     """
     with worker.alone(job.folder), scratch() as folder:
-        return _RemoteTask(worker=worker, job=job, options=options, folder=folder).do()
+        task = _RemoteTask(worker=worker, job=job, options=options, folder=folder, again=again)
+        return task.do()
 
 
 @dataclass(kw_only=True)
@@ -192,6 +195,7 @@ class _RemoteTask:
     job: RemoteJob
     options: SplitOptions
     folder: Path
+    again: bool = False
     copies: list[_Copy] = field(default_factory=list)
 
     def do(self) -> Outcome:
@@ -208,7 +212,7 @@ class _RemoteTask:
         fresh = self.options.exists != "overwrite"
         if self.options.exists in RESUMING:
             found = resume(job, options, separator, self._recording())
-            for words in found.passed:
+            for words in () if self.again else found.passed:
                 worker.talk.say(f"{display(job.source)}: {words}")
             if found.done is not None:
                 if found.shelf is not None and not options.dry_run:

@@ -14,6 +14,7 @@ from audiosep.chunks import CHUNK_S
 from audiosep.cli.places import Shelf, Stored, shelf_at
 from audiosep.errors import OutputError, RefusedError
 from audiosep.io.naming import Job, RemoteJob, display, is_recording_name
+from audiosep.io.passes import ZEROED
 from audiosep.io.urls import Place, State, Url
 from audiosep.records import is_own_file
 
@@ -299,6 +300,7 @@ def _traits(
     is_short: bool | None,
     stream: int | None,
     is_damaged: bool | None,
+    is_mended: bool | None,
 ) -> dict[str, Any]:
     formats = dict(output)
     one_shots = formats.pop("one_shots", 0)
@@ -314,6 +316,7 @@ def _traits(
         "in shorter chunks, for want of memory": is_short,
         "of another audio track": stream,
         "of a recording that is damaged": is_damaged,
+        "with samples that are no numbers taken as silence": is_mended,
     }
 
 
@@ -330,6 +333,7 @@ def _wanted(recording: str, options: SplitOptions, separator: Separator) -> dict
         is_short=False if options.max_memory is None else None,
         stream=options.stream or 1,
         is_damaged=False if options.strict else None,
+        is_mended=False if options.strict and not options.fix_nonfinite else None,
     )
 
 
@@ -350,6 +354,7 @@ def _run_of(record: dict[str, Any] | None) -> _Run | None:
             is_short=record["analysis"].get("chunk_s", CHUNK_S) < CHUNK_S,
             stream=about.get("reading", {}).get("stream", 1),
             is_damaged=about.get("damaged", False) is True,
+            is_mended=any(ZEROED in words for words in record["warnings"]),
         )
         null_test_db = float(record["null_test_db"])
     except (KeyError, TypeError, AttributeError, ValueError, OverflowError):

@@ -80,7 +80,15 @@ def split_all(
     batch.check()
     checked(options)
     tasks, failures = _plan(inputs, options, talk, called, recursive=batch.recursive)
-    if batch.is_batch():
+    # What became of several is counted and kept; of one, what is said of it tells all.
+    if batch.is_batch() or len(tasks) + len(failures) > 1:
+        if (
+            talk.json_lines
+            and not batch.is_batch()
+            and not options.dry_run
+            and (code := _refused_by_place(tasks, options, talk)) is not None
+        ):
+            return code
         plan = Plan(
             tasks=lambda: tasks,
             total=len(tasks),
@@ -100,7 +108,7 @@ def do_tasks(
     failures: Sequence[ExitCode] = (),
     **entries: Any,
 ) -> ExitCode:
-    """Do tasks in this process, one after the other, without a journal.
+    """Do tasks in this process, one after the other, without a journal or a count.
 
     Parameters
     ----------
@@ -118,11 +126,8 @@ def do_tasks(
     failures, worker = list(failures), Worker(talk=talk)
     with no_empty_folders(options.out), locked_run(options.out, make=False):
         if tasks and not options.dry_run:
-            try:
-                check_place(options.out)
-            except OutputError as error:
-                _say_failed_all(tasks, error, talk)
-                return error.exit_code
+            if (code := _refused_by_place(tasks, options, talk)) is not None:
+                return code
             remove_dead({task.job.folder.parent for task in tasks})
             remove_dead_locks(options.out)
             worker = replace(worker, out=options.out)
@@ -174,8 +179,19 @@ def no_empty_folders(out: Place) -> Iterator[None]:
                 folder.rmdir()
 
 
+def _refused_by_place(tasks: list[Task], options: SplitOptions, talk: Talk) -> ExitCode | None:
+    """Say why nothing can be written, if so: once in words, in JSON with each recording."""
+    if not tasks:
+        return None
+    try:
+        check_place(options.out)
+    except OutputError as error:
+        _say_failed_all(tasks, error, talk)
+        return error.exit_code
+    return None
+
+
 def _say_failed_all(tasks: list[Task], error: AudiosepError, talk: Talk) -> None:
-    """Say an error that concerns all recordings: once in words, in JSON with each of them."""
     if not talk.json_lines or talk.debug:
         talk.error(words_of(error), error)
     if talk.json_lines:

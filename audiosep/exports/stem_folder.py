@@ -14,7 +14,7 @@ from audiosep.io.evidence_tables import read_melody, read_onsets
 from audiosep.io.formats import Bits
 from audiosep.io.header import AudioInfo, info, sha256_of
 from audiosep.io.naming import display, path_told
-from audiosep.records import RECORD_NAME, as_mapping, finished_record, is_own_file
+from audiosep.records import RECORD_NAME, as_mapping, finished_record, is_own_file, odd_record
 from audiosep.types import Melody, Onsets
 
 __all__ = ["StemFolder", "open_stems"]
@@ -132,7 +132,7 @@ def _files(place: Path, stems: Any) -> dict[str, Path]:
     for name, entry in as_mapping(stems).items():
         file = as_mapping(entry).get("file")
         if not is_own_file(file):
-            raise InputError(f"{display(place / RECORD_NAME)} is not as it was written.")
+            raise odd_record(place)
         found[name] = place / file
     return found
 

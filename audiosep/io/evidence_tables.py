@@ -91,8 +91,10 @@ def _rows(path: Path, head: Sequence[str]) -> Iterator[list[str]]:
                         f"{display(path)}: line {rows.line_num} has {len(row)} columns instead of "
                         f"{len(head)}."
                     )
-    except (ValueError, csv.Error) as error:
-        raise InputError(f"{display(path)} is no table: {error}.") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{display(path)} is no text in UTF-8, and so no table.") from None
+    except (ValueError, csv.Error):
+        raise InputError(f"{display(path)} is no table as CSV.") from None
     except OSError as error:
         raise InputError(f"{display(path)} cannot be read: {error.strerror}.") from None
 

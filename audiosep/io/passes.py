@@ -21,9 +21,12 @@ from audiosep.io.header import AudioInfo, DecodingError, state_of
 from audiosep.io.read_options import AS_IT_IS, ReadOptions
 from audiosep.io.riff import audio_bytes
 
-__all__ = ["Pass", "finite", "foreseen", "pass_through"]
+__all__ = ["ZEROED", "Pass", "finite", "foreseen", "pass_through"]
 
 _BLOCK_SAMPLES = 1 << 14
+
+ZEROED = "taken as silence"
+"""Words of every warning that samples were no numbers, by which a record tells of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -235,7 +238,8 @@ def _cannot_decode(at_s: float, why: str) -> DamagedAudioError:
 
 def _refused(damage: str) -> DamagedAudioError:
     return DamagedAudioError(
-        f'is damaged, and --strict (in Python: damaged="refuse") refuses that: {damage}'
+        f'is damaged, and --strict (in Python: damaged="refuse") refuses that: '
+        f"{damage.removesuffix('.')}; leave --strict out to take what is there."
     )
 
 
@@ -305,7 +309,7 @@ class _Zeroed:
             return ()
         were = "1 sample was no number and is" if self._n == 1 else f"{self._n} samples were no"
         rest = "" if self._n == 1 else " numbers and are"
-        return (f"{were}{rest} taken as silence; the first: {self._where}.",)
+        return (f"{were}{rest} {ZEROED}; the first: {self._where}.",)
 
 
 def finite(block: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -14,6 +14,10 @@ __all__ = ["read_parts"]
 
 _MAX_BYTES = 64 * 2**20
 _MAX_MIDI_BYTES = 4 * 2**20  # mido takes its time: 4 MB are half a million notes
+_MEANT = {
+    **dict.fromkeys((".mid", ".midi", ".kar"), "MIDI"),
+    **dict.fromkeys((".musicxml", ".mxl", ".xml"), "MusicXML"),
+}
 _FORMATS = "MIDI (.mid), MusicXML (.musicxml, .mxl) or labels as Audacity exports them (.txt)"
 
 
@@ -37,7 +41,7 @@ def read_parts(path: str | os.PathLike[str]) -> tuple[ScorePart, ...]:
     """
     file = Path(path)
     try:
-        return checked_parts(_parts(_content(file)))
+        return checked_parts(_parts(_content(file), file.suffix.lower()))
     except OSError as error:
         why = error.strerror or "it cannot be opened"
         raise InputError(f"{display(file)}: cannot read the score: {why}.") from None
@@ -64,7 +68,7 @@ def _content(file: Path) -> bytes:
     return content
 
 
-def _parts(content: bytes) -> list[ScorePart]:
+def _parts(content: bytes, ending: str) -> list[ScorePart]:
     # Each format when needed: together they take longer to load than everything else.
     if content.startswith(b"MThd"):
         from audiosep.io.score_midi import parts_of_midi
@@ -84,4 +88,19 @@ def _parts(content: bytes) -> list[ScorePart]:
         raise InputError(f"it is no score; give {_FORMATS}.")
     from audiosep.io.score_labels import parts_of_labels
 
-    return parts_of_labels(content)
+    try:
+        return parts_of_labels(content)
+    except InputError:
+        # Labels under any name are taken; text that is none was meant as the name says.
+        if ending in _MEANT and _is_text(content):
+            words = f"it is text, not {_MEANT[ending]}; export it again."
+            raise InputError(words) from None
+        raise
+
+
+def _is_text(content: bytes) -> bool:
+    try:
+        content.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True

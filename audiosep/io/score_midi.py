@@ -98,8 +98,9 @@ def _opened(content: bytes) -> mido.MidiFile:
         # Data bytes beyond 127 are a common slip of programs that write them.
         return mido.MidiFile(file=io.BytesIO(content), clip=True)
     except (*damaged, KeySignatureError) as error:
-        why = str(error) or "it breaks off"
-        raise InputError(f"it is a damaged MIDI file ({why}); export it again.") from None
+        # What else there is to say is of bytes.
+        why = "" if str(error) else " (it breaks off)"
+        raise InputError(f"it is a damaged MIDI file{why}; export it again.") from None
 
 
 class _Clock:

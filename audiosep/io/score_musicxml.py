@@ -74,7 +74,8 @@ def parts_of_musicxml(content: bytes) -> list[ScorePart]:
     """
     root = _parsed(content)
     if root.tag != "score-partwise":
-        hint = "; save it as score-partwise" if root.tag == "score-timewise" else ""
+        timewise = root.tag == "score-timewise"
+        hint = "; save it as score-partwise" if timewise else "; export it as MusicXML again"
         raise InputError(f"it is XML, but no MusicXML score by parts ({root.tag[:40]}){hint}.")
     names = {
         element.get("id", ""): (element.findtext("part-name") or "").strip()
@@ -88,7 +89,9 @@ def parts_of_musicxml(content: bytes) -> list[ScorePart]:
     try:
         parts = [(part.get("id", ""), *_measures(part, drums)) for part in root.iterfind("part")]
     except (ValueError, OverflowError):
-        raise InputError("it is damaged MusicXML (a number is none); export it again.") from None
+        raise InputError(
+            "it is damaged MusicXML (a number or a note cannot be); export it again."
+        ) from None
     if not parts:
         return []
     bars = max(len(measures) for _, measures, _ in parts)
@@ -164,7 +167,8 @@ def _parsed(content: bytes) -> Element:
         parser.Parse(content, True)
         root = builder.close()
     except (expat.ExpatError, AssertionError, ValueError, LookupError) as error:
-        raise InputError(f"it is damaged XML ({error}); export it again.") from None
+        where = f" (in line {error.lineno})" if isinstance(error, expat.ExpatError) else ""
+        raise InputError(f"it is damaged XML{where}; export it again.") from None
     for element in root.iter():  # names as the standard writes them, whatever the name space
         element.tag = element.tag.rpartition(":")[2]
     return root

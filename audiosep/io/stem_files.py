@@ -126,8 +126,8 @@ def stem_blocks(
             wanted = (sr, n_channels, n_samples, formats.subtype_for(bits))
             if found != wanted:
                 raise InputError(
-                    f"{display(path)} is not the stem that was written: it has (rate, channels, "
-                    f"samples, type) {found} instead of {wanted}."
+                    f"{display(path)} is not the stem that was written: {_other(found, wanted)}; "
+                    "put it back, or make it again with 'audiosep split --exists repair'."
                 )
             room = np.empty((min(n_samples, _BLOCK_SAMPLES), n_channels), dtype=_DTYPES[bits])
             at = 0
@@ -139,6 +139,16 @@ def stem_blocks(
                 yield _checked(block, path, bits)
     except (soundfile.LibsndfileError, OSError) as error:
         raise InputError(f"{display(path)} cannot be read: {_why(error)}.") from None
+
+
+def _other(found: tuple[Any, ...], wanted: tuple[Any, ...]) -> str:
+    """What a stem has that it should not have."""
+    for name, has, had in zip(
+        ("a rate of {} Hz", "{} channels", "{} samples", "the depth {}"), found, wanted, strict=True
+    ):
+        if has != had:
+            return f"it has {name.format(has)}, not {had}"
+    raise AssertionError("they are the same")
 
 
 def _checked(values: npt.NDArray[Any], path: Path, bits: Bits) -> npt.NDArray[Any]:
@@ -232,8 +242,8 @@ def copy_stem(source: Path, target: Path, sha256: str) -> None:
     # Of the copy: this vouches for both.
     if _digest(target) != sha256:
         raise RefusedError(
-            f"{display(source)} is damaged or edited since it was written; separate the recording "
-            "again, or put the stem back as it was."
+            f"{display(source)} is damaged or edited since it was written; put the stem back "
+            "as it was, or make it again with 'audiosep split --exists repair'."
         )
 
 

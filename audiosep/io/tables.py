@@ -177,6 +177,16 @@ def _check_promise(member: IO[bytes], size: int) -> None:
         raise ValueError
 
 
+def _number(cell: str, path: Path, line: int) -> float:
+    try:
+        return float(cell)
+    except ValueError:
+        raise InputError(
+            f"{display(path)} is no table of numbers: line {line} holds {display(cell[:40])!r}; "
+            "write a number there."
+        ) from None
+
+
 def _from_table(path: Path, names: Sequence[str], n_frames: int) -> dict[int, FloatArray]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -204,10 +214,13 @@ def _from_table(path: Path, names: Sequence[str], n_frames: int) -> dict[int, Fl
                         f"{len(row)} of them; expected {len(head)}, one for each column."
                     )
                 if n_rows < n_frames:
-                    values[n_rows] = [float(cell) for cell in row]
+                    values[n_rows] = [_number(cell, path, rows.line_num) for cell in row]
                 n_rows += 1
-    except (ValueError, csv.Error) as error:
-        raise InputError(f"{display(path)} is no table of numbers: {str(error)[:200]}.") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{display(path)} is no text in UTF-8; export it as CSV again.") from None
+    except (ValueError, csv.Error):
+        words = "is no table of numbers as CSV; export it again"
+        raise InputError(f"{display(path)} {words}.") from None
     if n_rows != n_frames:
         raise InputError(
             f"{display(path)} has {n_rows} rows of numbers; expected {n_frames}, one for each "

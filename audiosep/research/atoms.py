@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from audiosep._version import __version__
-from audiosep.errors import ParameterError
+from audiosep.errors import InputError, ParameterError, without_salvage
 from audiosep.factorization_files import (
     FACTORIZATION_NAME,
     MAX_COMPONENTS,
@@ -324,13 +324,11 @@ def find_atoms(
         n_components=n_components, beta=beta, max_iter=max_iter, window_s=window_s, seed=seed
     )
     threads = resolve_threads(n_threads)
-    mixture, about = load_mixture(
-        source,
-        sr,
-        start=start,
-        duration=duration,
-        work=Work(preset="components", n_stems=_WORKING_STEMS, chunk_s=math.inf),
-    )
+    work = Work(preset="components", n_stems=_WORKING_STEMS, chunk_s=math.inf)
+    try:
+        mixture, about = load_mixture(source, sr, start=start, duration=duration, work=work)
+    except InputError as error:
+        raise type(error)(without_salvage(str(error))) from None
     notes = []
     with one_blas_thread():
         progress("transform", 0.0)

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from audiosep.dictionaries import Dictionary
 from audiosep.dictionary_files import load_dictionary
+from audiosep.errors import InputError, without_salvage
 from audiosep.loading import load_mixture
 from audiosep.memory import Work
 from audiosep.nmf.divergence import beta_from
@@ -165,13 +166,16 @@ def match_dictionary(
         "seed": whole_number("seed", seed, 0),
         "n_threads": resolve_threads(n_threads),
     }
-    mixture, _ = load_mixture(
-        source,
-        sr,
-        start=start,
-        duration=duration,
-        work=Work(preset="components", n_stems=_WORKING_STEMS, chunk_s=math.inf),
-    )
+    try:
+        mixture, _ = load_mixture(
+            source,
+            sr,
+            start=start,
+            duration=duration,
+            work=Work(preset="components", n_stems=_WORKING_STEMS, chunk_s=math.inf),
+        )
+    except InputError as error:
+        raise type(error)(without_salvage(str(error))) from None
     with one_blas_thread():
         spectrogram = stft(mixture, window_s=window_s, n_threads=settings["n_threads"])
         W = found.on_bins(spectrogram.sr, spectrogram.n_fft)

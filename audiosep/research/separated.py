@@ -26,7 +26,7 @@ from audiosep.io.naming import display
 from audiosep.io.stem_files import full_scale, read_stem, stem_blocks
 from audiosep.labels import problem_of_label
 from audiosep.memory import available_bytes
-from audiosep.records import RECORD_NAME, digest_of, finished_record, is_own_file
+from audiosep.records import digest_of, finished_record, is_own_file, odd_record
 from audiosep.transform import BLOCK_FRAMES
 
 __all__ = [
@@ -236,8 +236,8 @@ class SeparatedFolder(StemSet):
 
 def _edited(path: Path) -> RefusedError:
     return RefusedError(
-        f"{display(path)} is damaged or edited since it was written; separate the recording again, "
-        "or put the stem back as it was."
+        f"{display(path)} is damaged or edited since it was written; put the stem back as it was, "
+        "or make it again with 'audiosep split --exists repair'."
     )
 
 
@@ -318,7 +318,7 @@ def open_separated(folder: str | os.PathLike[str]) -> SeparatedFolder:
     about = files[FACTORIZATION_NAME]
     digest = about.get("sha256") if isinstance(about, dict) else None
     if digest is None:
-        raise _odd(place)
+        raise odd_record(place)
     if tuple(entries) != stored.grouping.names or digest_of(place / FACTORIZATION_NAME) != digest:
         raise RefusedError(
             f"{display(place / FACTORIZATION_NAME)} does not belong to the stems beside it, or "
@@ -356,15 +356,11 @@ def _described(
         # What JSON allows and files of text do not: not a number, half a character.
         json.dumps(record, ensure_ascii=False, allow_nan=False).encode()
     except (KeyError, TypeError, AttributeError, ValueError, RecursionError, AudiosepError):
-        raise _odd(place) from None
+        raise odd_record(place) from None
     if not sound or not entries:
-        raise _odd(place)
+        raise odd_record(place)
     flac = next(iter(entries.values()))[0].endswith(".flac")
     return entries, bits, "flac" if flac else "wav"
-
-
-def _odd(place: Path) -> InputError:
-    return InputError(f"{display(place / RECORD_NAME)} is not as it was written.")
 
 
 def level_of(values: npt.NDArray[Any], scale: float) -> dict[str, float | None]:
