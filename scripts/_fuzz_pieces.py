@@ -217,6 +217,24 @@ def _slices(content: bytes) -> list[Piece]:
     return [Piece(content[at : at + step]) for at in range(0, len(content), step)]
 
 
+_NESTED = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"udta", b"edts")
+
+
+def _mp4(content: bytes) -> list[Piece]:
+    """Boxes of a size and a name; of those that hold others, the beginning alone."""
+    found, at = [], 0
+    while at + 8 <= len(content):
+        size = int.from_bytes(content[at : at + 4], "big")
+        end = len(content) if size < 8 else min(len(content), at + size)
+        if content[at + 4 : at + 8] in _NESTED:
+            end = at + 8
+        # Behind version and flags most tables have their count, and their first entry.
+        inner = tuple((place, 4, "big") for place in (12, 16, 20) if place + 4 <= end - at)
+        found.append(Piece(content[at:end], ((0, 4, "big"), *inner)))
+        at = end
+    return [*found, Piece(content[at:])] if at < len(content) else found
+
+
 _WALKERS: dict[str, Callable[[bytes], list[Piece]]] = {
     "wav": _riff,
     "rf64": _riff,
@@ -227,6 +245,7 @@ _WALKERS: dict[str, Callable[[bytes], list[Piece]]] = {
     "ogg": _ogg,
     "opus": _ogg,
     "mp3": _mp3,
+    "mp4": _mp4,
     "midi": _midi,
     "mxl": _zip,
     "safetensors": _safetensors,

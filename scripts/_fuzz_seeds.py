@@ -114,6 +114,33 @@ def _mp3s() -> list[Seed]:
     return [Seed("x.mp3", "mp3", content) for content in (bare, low, tag + bare)]
 
 
+def _contained(container: str, codec: str, n_channels: int = 2, sr: int = _SR) -> bytes:
+    """Sound in files of other programs, without what differs from one time to the next."""
+    import av
+
+    target = io.BytesIO()
+    with av.open(target, "w", format=container, options={"fflags": "bitexact"}) as file:
+        stream = file.add_stream(codec, rate=sr, layout="stereo" if n_channels == 2 else "mono")
+        stream.bit_rate = 64000
+        context = stream.codec_context
+        context.flags |= 1 << 23
+        samples = np.ascontiguousarray(_sound(n_channels, sr).T)
+        whole = av.AudioFrame.from_ndarray(samples, format="fltp", layout=context.layout.name)
+        whole.sample_rate, whole.pts = sr, 0
+        cut = av.AudioResampler(context.format, context.layout, sr, context.frame_size or 1024)
+        for frame in (*cut.resample(whole), *cut.resample(None)):
+            file.mux(stream.encode(frame))
+        file.mux(stream.encode())
+    return target.getvalue()
+
+
+def _containers(shape: str, *variants: tuple[str, str, str, int, int]) -> Callable[..., list[Seed]]:
+    def make() -> list[Seed]:
+        return [Seed(f"x.{ending}", shape, _contained(*how)) for ending, *how in variants]
+
+    return make
+
+
 # --- lists --------------------------------------------------------------------------------------
 
 _CSV = (
@@ -417,6 +444,15 @@ _SEEDS: dict[str, Callable[[], list[Seed]]] = {
     "ogg": _sounds("ogg", "OGG", ("VORBIS", 2, _SR), ("VORBIS", 1, 22050)),
     "opus": _sounds("opus", "OGG", ("OPUS", 2, 48000), ("OPUS", 1, 16000)),
     "mp3": _mp3s,
+    "mp4": _containers("mp4", ("m4a", "mp4", "aac", 2, _SR), ("m4a", "mp4", "alac", 1, _SR)),
+    "matroska": _containers(
+        "slices", ("mka", "matroska", "flac", 2, _SR), ("webm", "webm", "libopus", 2, 48000)
+    ),
+    "frames": _containers(
+        "slices", ("aac", "adts", "aac", 1, _SR), ("ac3", "ac3", "ac3", 2, 32000)
+    ),
+    "wma": _containers("slices", ("wma", "asf", "wmav2", 2, 32000)),
+    "wavpack": _containers("slices", ("wv", "wv", "wavpack", 1, _SR)),
     "manifest": _manifests,
     "journal": _journals,
     "dictionary": _dictionaries,
@@ -434,5 +470,5 @@ _SEEDS: dict[str, Callable[[], list[Seed]]] = {
 KINDS = tuple(_SEEDS)
 """All kinds of files."""
 
-SOUND_KINDS = KINDS[:9]
+SOUND_KINDS = KINDS[: KINDS.index("manifest")]
 """Formats of recordings."""

@@ -730,7 +730,7 @@ def test_tables_of_melodies_that_cannot_be_read(tmp_path):
     with pytest.raises(InputError, match="cannot be read: No such file"):
         read_melody(path)
     path.write_bytes(b"\xff\xfe\xff")
-    with pytest.raises(InputError, match="is no table"):
+    with pytest.raises(InputError, match="is no text in UTF-8, and so no table"):
         read_melody(path)
     path.write_text("time_s,f0_hz,strength\n1,440,1\n0,440,1\n")
     with pytest.raises(InputError, match="is no melody: times_s must increase"):

@@ -5,6 +5,9 @@ PyAV decodes with the libraries of FFmpeg; no other program is started.
 
 from __future__ import annotations
 
+import errno
+import io
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,6 +83,18 @@ def container_of(path: Path) -> str:
     return ""
 
 
+class _Source(io.BufferedReader):
+    """A file in which a place that cannot be is a mistake of what it holds, and not of the disk."""
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        try:
+            return super().seek(offset, whence)
+        except OSError as error:
+            if error.errno == errno.EINVAL:
+                raise ValueError("it leads to a place that is not in it") from None
+            raise
+
+
 @dataclass(frozen=True, kw_only=True)
 class Lost:
     """What cannot be decoded.
@@ -128,7 +143,7 @@ class ContainerDecoder:
             ) from None
         self._errors = (av.error.FFmpegError, ValueError)
         # Opened here, so that no name is taken for an address.
-        self._source = path.open("rb")
+        self._source = _Source(io.FileIO(path))
         try:
             self._file: Any = _opened(self._source, _DEMUXERS[kind])
         except self._errors as error:
