@@ -18,6 +18,7 @@ def handlers(monkeypatch):
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     signal.signal(signal.SIGINT, signal.default_int_handler)
     monkeypatch.setattr(interrupts, "_asked", [])
+    monkeypatch.setattr(interrupts, "_when", [])
     monkeypatch.setattr(sys, "unraisablehook", sys.__unraisablehook__)
     yield
     for number, handler in before.items():
@@ -66,6 +67,31 @@ def test_a_dropped_ctrl_c_is_no_line_on_the_terminal(handlers, monkeypatch, caps
     assert capsys.readouterr().err == ""
     _Dropping(lambda: 1 / 0)
     assert "ZeroDivisionError" in capsys.readouterr().err
+
+
+TWICE = """
+import os, signal, sys, time
+from audiosep.cli import interrupts
+
+interrupts.listen()
+try:
+    os.kill(os.getpid(), signal.SIGINT)
+except KeyboardInterrupt:
+    print("cleaning up")
+os.kill(os.getpid(), signal.SIGINT)  # the same Ctrl-C, from a launcher
+print("still cleaning up")
+interrupts._when[0] -= 2.0
+os.kill(os.getpid(), signal.SIGINT)
+print("went on")
+"""
+
+
+def test_a_second_ctrl_c_is_hard_but_not_one_of_the_same_moment():
+    done = subprocess.run(
+        [sys.executable, "-c", TWICE], capture_output=True, text=True, check=False
+    )
+    words = ["cleaning up", "still cleaning up"]
+    assert (done.returncode, done.stdout.splitlines(), done.stderr) == (130, words, "")
 
 
 FAILING = """

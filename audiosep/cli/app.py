@@ -16,7 +16,7 @@ from audiosep.cli import completing, export, inspection, learning, research
 from audiosep.cli.addresses import check_addresses
 from audiosep.cli.batch import batch_like
 from audiosep.cli.helping import Panel, add_command
-from audiosep.cli.interrupts import ask_again, listen
+from audiosep.cli.interrupts import ask_again, asked, listen
 from audiosep.cli.paint import paint
 from audiosep.cli.preview import preview
 from audiosep.cli.replay import replay
@@ -120,6 +120,8 @@ def run() -> None:
     except (KeyboardInterrupt, SystemExit) as leaving:
         # Typer turns Ctrl-C into its code, without a word.
         code = leaving.code if isinstance(leaving, SystemExit) else ExitCode.INTERRUPTED
+        if code:  # what failed was asked to end, however it failed
+            code = asked() or code
         words = {ExitCode.INTERRUPTED: "interrupted", ExitCode.TERMINATED: "told to end"}
         if code in words:
             said = words[ExitCode(code)]

@@ -5,6 +5,8 @@ now and then while they look for something else, or make another error of it. So
 go on as if nothing had been said, what was asked is kept, and asked again when the next step of the
 work reports itself, and where something failed.
 
+Who asks a second time, not at once but when nothing seems to happen, wants no more cleaning up.
+
 Most of the time until the end would be spent on taking libraries down, which the system does by
 itself, so that is left out.
 """
@@ -16,12 +18,17 @@ import contextlib
 import os
 import signal
 import sys
+import time
 
 from audiosep.errors import ExitCode
 
-__all__ = ["ask_again", "leave_at_once", "leave_until_listening", "listen"]
+__all__ = ["ask_again", "asked", "leave_at_once", "leave_until_listening", "listen"]
+
+_ONCE_S = 1.0
+"""Signals of one moment are one: terminals and launchers both send a Ctrl-C to their processes."""
 
 _asked: list[ExitCode] = []
+_when: list[float] = []
 
 
 def leave_until_listening() -> None:
@@ -35,9 +42,9 @@ def leave_until_listening() -> None:
 
 def listen() -> None:
     """End politely from now on: both clean up; a Ctrl-C that the caller has switched off stays."""
-    signal.signal(signal.SIGTERM, lambda *_: _end(ExitCode.TERMINATED))
+    signal.signal(signal.SIGTERM, lambda *_: _told(ExitCode.TERMINATED))
     if signal.getsignal(signal.SIGINT) in (signal.default_int_handler, _leave):
-        signal.signal(signal.SIGINT, lambda *_: _end(ExitCode.INTERRUPTED))
+        signal.signal(signal.SIGINT, lambda *_: _told(ExitCode.INTERRUPTED))
     sys.unraisablehook = _say_unless_asked
 
 
@@ -51,6 +58,11 @@ def ask_again() -> None:
     """
     if _asked:
         _end(_asked[0])
+
+
+def asked() -> ExitCode | None:
+    """Return the code of what was asked for by a signal; None where nothing was."""
+    return _asked[0] if _asked else None
 
 
 def leave_at_once(leaving: SystemExit) -> None:
@@ -79,8 +91,20 @@ def _leave(*_: object) -> None:
     os._exit(int(ExitCode.INTERRUPTED))
 
 
+def _told(code: ExitCode) -> None:
+    now = time.monotonic()
+    if not _asked:
+        _when.append(now)
+        _asked.append(code)
+        _end(code)
+    elif now - _when[0] > _ONCE_S:
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(BaseException):
+                stream.flush()
+        os._exit(int(_asked[0]))
+
+
 def _end(code: ExitCode) -> None:
-    _asked.append(code)
     if code == ExitCode.INTERRUPTED:
         raise KeyboardInterrupt
     sys.exit(int(code))

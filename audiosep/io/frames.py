@@ -50,7 +50,8 @@ class Frame(Protocol):
 FrameAt = Callable[[bytes, int], Frame | None]
 """Reads the frame header at a place; None where there is none."""
 
-_FIRST_BYTES = re.compile(rb"[\xff\x0b]")  # of frames of any kind, so that all else is quick
+# Of frames of any kind, so that all else is quick; behind a first pair none has a byte of ones.
+_FIRST_BYTES = re.compile(rb"\xff[\xe0-\xff](?!\xff)|\x0b\x77")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,8 +138,8 @@ def n_in_a_row(data: bytes, at: int, frame_at: FrameAt) -> int:
 
 def _next_row(data: bytes, at: int, last: int, frame_at: FrameAt) -> int:
     """Where frames begin that follow each other, before a place; that place where none do."""
-    while found := _FIRST_BYTES.search(data, at, last):
-        if n_in_a_row(data, found.start(), frame_at) >= IN_A_ROW:
+    while found := _FIRST_BYTES.search(data, at, last + 1):
+        if found.start() < last and n_in_a_row(data, found.start(), frame_at) >= IN_A_ROW:
             return found.start()
-        at = found.end()
+        at = found.start() + 1
     return last
