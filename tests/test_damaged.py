@@ -20,9 +20,11 @@ from audiosep.io import info, open_recording
 from audiosep.io.decoders import open_decoder
 from audiosep.io.endings import ending_of
 from audiosep.io.flac_frames import frame_starts, last_sample, stream_info
+from audiosep.io.frames import walk_frames
 from audiosep.io.mpeg_frames import counted, cut_frame_bytes, is_broken_inside
 from audiosep.io.ogg_pages import last_page, walk_pages
 from audiosep.io.patched import PatchedFile, ReheadedFile
+from audiosep.io.raw_frames import RAW_FRAMES
 from audiosep.io.reading import scan_recording
 from audiosep.io.riff import audio_bytes
 from audiosep.io.tapes import FileTape
@@ -535,7 +537,7 @@ def test_a_corrupted_m4a_is_read_on_both_sides(tmp_path):
     tape.close()
 
 
-RAW = [("x.aac", "aac"), ("x.ac3", "ac3")]
+RAW = [("x.aac", "aac"), ("x.ac3", "ac3"), ("x.eac3", "eac3")]
 
 
 @pytest.mark.parametrize(("name", "codec"), RAW)
@@ -562,6 +564,16 @@ def test_frames_alone_tell_of_a_hole(tmp_path, name, codec):
     assert warnings[-1].startswith("the file is damaged inside")
     with pytest.raises(DamagedAudioError, match="is damaged"):
         open_recording(path, options=STRICT)
+
+
+@pytest.mark.parametrize(("name", "sr"), [("x.eac3", 48000), ("x.ac3", 44100), ("x.ac3", 32000)])
+def test_frames_are_as_long_as_they_say(tmp_path, name, sr):
+    containers = pytest.importorskip("containers")
+    codec = name.partition(".")[2]
+    path = containers.write_container(tmp_path / name, [files.noise(2 * sr)], sr, codec=codec)
+    walk = walk_frames(path, RAW_FRAMES["AC-3"])
+    assert 0 <= walk.seconds - 2 <= 1536 / sr
+    assert (walk.first, walk.n_holes, walk.n_bytes) == (0, 0, path.stat().st_size)
 
 
 def test_frames_of_different_lengths_are_whole(tmp_path):
