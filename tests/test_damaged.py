@@ -112,6 +112,46 @@ def test_mp3_with_and_without_a_count(tmp_path):
     assert "it stops inside a frame" in ending_of(path, info(path)).words()
 
 
+@pytest.mark.parametrize("options", [{}, {"write_xing": "0"}])
+@pytest.mark.parametrize("codec", ["libmp3lame", "mp2"])
+def test_an_mp3_of_any_encoder_is_whole(tmp_path, codec, options):
+    """Without a count, the length in the header is a guess of its decoder's."""
+    av = pytest.importorskip("av")
+    name = "x.mp3" if codec == "libmp3lame" else "x.mp2"
+    with av.open(str(tmp_path / name), "w", options=options) as file:
+        stream = file.add_stream(codec, rate=44100, layout="stereo")
+        stream.bit_rate = 128_000
+        context = stream.codec_context
+        frame = av.AudioFrame.from_ndarray(files.noise(300_000), format="fltp", layout="stereo")
+        frame.sample_rate, frame.pts = 44100, 0
+        cut = av.AudioResampler(context.format, context.layout, 44100, context.frame_size)
+        for piece in (*cut.resample(frame), *cut.resample(None)):
+            file.mux(stream.encode(piece))
+        file.mux(stream.encode())
+    assert (counted(tmp_path / name) is None) == (codec == "mp2" or bool(options))
+    recording = open_recording(tmp_path / name, options=STRICT)
+    assert recording.warnings == ()
+    assert recording.audio.n_samples >= 300_000 - 1152
+
+
+def test_flac_in_ogg(tmp_path):
+    containers = pytest.importorskip("containers")
+    samples = np.round(files.noise(200_000) * 32768).astype(np.int16) / 32768
+    path = containers.write_container(
+        tmp_path / "x.oga", [samples.astype(np.float32)], 44100, codec="flac", form="s16"
+    )
+    recording = open_recording(path, options=STRICT)
+    assert (recording.info.format, recording.warnings) == ("OGG FLAC", ())
+    np.testing.assert_array_equal(recording.audio.samples, samples)
+    data = path.read_bytes()
+    path.write_bytes(data[:-3000])
+    assert "the file ends early" in open_recording(path).warnings[0]
+    half = data.index(b"OggS", len(data) // 3)
+    path.write_bytes(data[:half] + data[data.index(b"OggS", half + 4) :])
+    warnings = open_recording(path, options=SALVAGE).warnings
+    assert any("the file is damaged inside" in words for words in warnings), warnings
+
+
 def test_a_hole_in_an_mp3_is_told_from_a_cut(tmp_path):
     path = files.write_sound(
         tmp_path / "x.mp3", files.noise(60_000), 44100, format="MP3", subtype=None

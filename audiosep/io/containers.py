@@ -33,6 +33,7 @@ _MARKS = (
     (0, bytes.fromhex("3026b2758e66cf11"), "WMA"),
     (0, b"\x0b\x77", "AC-3"),
     (0, b"wvpk", "WavPack"),
+    (28, b"\x7fFLAC", "OGG FLAC"),  # behind the head of a page
     (0, b"MAC ", "Monkey's Audio"),
     (0, b"TTA1", "TTA"),
     (0, b"DSD ", "DSD"),
@@ -49,6 +50,7 @@ _DEMUXERS = {
     "WMA": "asf",
     "AC-3": "ac3",
     "WavPack": "wv",
+    "OGG FLAC": "ogg",
     "Monkey's Audio": "ape",
     "TTA": "tta",
     "DSD": "dsf",

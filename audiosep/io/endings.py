@@ -103,7 +103,7 @@ def ending_of(path: Path, about: AudioInfo) -> Ending:
         return _of_chunks(path, about)
     if about.format == "FLAC":
         return _of_flac(path, about)
-    if about.format == "OGG":
+    if about.format in ("OGG", "OGG FLAC"):
         return _of_ogg(path)
     if about.format == "MP3":
         return _of_mp3(path, about)

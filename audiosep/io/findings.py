@@ -12,7 +12,7 @@ from audiosep.io.decoders import Salvager
 from audiosep.io.endings import Ending, amount, ending_of
 from audiosep.io.frames import walk_frames
 from audiosep.io.header import AudioInfo
-from audiosep.io.mpeg_frames import junk_bytes, walk
+from audiosep.io.mpeg_frames import counted, junk_bytes, walk
 from audiosep.io.ogg_pages import walk_pages
 from audiosep.io.raw_frames import RAW_FRAMES
 
@@ -34,7 +34,7 @@ _ENDINGS = (
     (("AIFF",), (".aif", ".aiff", ".aifc")),
     (("CAF",), (".caf",)),
     (("FLAC",), (".flac",)),
-    (("OGG",), (".ogg", ".oga", ".opus")),
+    (("OGG", "OGG FLAC"), (".ogg", ".oga", ".opus")),
     (("MP3",), (".mp3",)),
     (("AU",), (".au", ".snd")),
     (("MP4", "AAC"), (".m4a", ".mp4", ".m4b", ".aac", ".mov")),
@@ -92,7 +92,7 @@ def found_in(
     about = decoder.info
     ending = ending_of(where, about)
     whole = n_wanted is None
-    pages = walk_pages(where) if about.format == "OGG" and whole else None
+    pages = walk_pages(where) if about.format in ("OGG", "OGG FLAC") and whole else None
     notes = list(other_name(where, about))
     if pages is not None and pages.n_streams > 1:
         notes.append(
@@ -105,6 +105,10 @@ def found_in(
         # What stands for a header is no more than a guess by the size of the file.
         frames = walk_frames(where, RAW_FRAMES[about.format]) if whole else None
         expected = 0 if frames is None else round(frames.seconds * about.sr) - first
+    if about.format == "MP3" and counted(where) is None:
+        # Its length is a guess, too, and what the decoder leaves out at both ends is not counted.
+        frames = walk(where) if whole else None
+        expected = 0
     if n_wanted is not None:
         expected = min(expected, n_wanted)
     short_s = max(0, expected - n_got) / about.sr
