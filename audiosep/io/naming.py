@@ -174,11 +174,8 @@ def absent(path: Path) -> str:
         A sentence without its subject.
     """
     near = _near(path)
-    return (
-        f"does not exist; did you mean {display(near)}?"
-        if near
-        else ("does not exist; check the name.")
-    )
+    hint = f"did you mean {display(near)}?" if near else "check the name."
+    return f"does not exist; {hint}"
 
 
 def _near(path: Path) -> str:
